@@ -1,0 +1,82 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let tracing: Target.Dependency = .product(name: "Tracing", package: "swift-distributed-tracing")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTesting: Target.Dependency = .product(name: "HummingbirdTesting", package: "hummingbird")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let inMemoryLogging: Target.Dependency = .product(name: "InMemoryLogging", package: "swift-log")
+let metricsTestKit: Target.Dependency = .product(name: "MetricsTestKit", package: "swift-metrics")
+let inMemoryTracing: Target.Dependency = .product(name: "InMemoryTracing", package: "swift-distributed-tracing")
+
+let package = Package(
+    name: "errand",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "Errand", targets: ["Errand"]),
+        .library(name: "ErrandCore", targets: ["ErrandCore"]),
+        .library(name: "ErrandSQLite", targets: ["ErrandSQLite"]),
+        .library(name: "ErrandHummingbird", targets: ["ErrandHummingbird"]),
+        .library(name: "ErrandTesting", targets: ["ErrandTesting"]),
+        .executable(name: "signup", targets: ["Signup"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    targets: [
+        .target(name: "ErrandCore", dependencies: [heap]),
+        .target(name: "Errand", dependencies: ["ErrandCore", log, metrics, tracing, lifecycle, configuration, deque, heap]),
+        .target(
+            name: "ErrandSQLite",
+            dependencies: ["ErrandCore", grdb],
+            resources: [.embedInCode("Migrations")]
+        ),
+        .target(name: "ErrandHummingbird", dependencies: ["Errand", hummingbird]),
+        .target(name: "ErrandTesting", dependencies: ["Errand"]),
+        .executableTarget(
+            name: "Signup",
+            dependencies: ["Errand", "ErrandSQLite", "ErrandHummingbird", configuration],
+            path: "Examples/Signup"
+        ),
+        .testTarget(name: "ErrandCoreTests", dependencies: ["ErrandCore", "ErrandTesting"]),
+        .testTarget(
+            name: "ErrandTests",
+            dependencies: ["Errand", "ErrandTesting", inMemoryLogging, metricsTestKit, inMemoryTracing]
+        ),
+        .testTarget(name: "StoreConformanceTests", dependencies: ["ErrandTesting", "ErrandSQLite"]),
+        .testTarget(name: "ErrandSQLiteTests", dependencies: ["ErrandSQLite", "ErrandTesting", subprocess]),
+        .testTarget(
+            name: "ErrandHummingbirdTests",
+            dependencies: ["ErrandHummingbird", "ErrandTesting", hummingbirdTesting, inMemoryLogging, metricsTestKit, inMemoryTracing]
+        ),
+        .testTarget(name: "ErrandTestingTests", dependencies: ["ErrandTesting"]),
+        .testTarget(name: "SignupTests", dependencies: ["Signup", "ErrandTesting", "ErrandSQLite", hummingbirdTesting, subprocess]),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+// One place for the settings of every target, tests included (docs/design.md, "Habits").
+for target in package.targets {
+    target.swiftSettings = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .treatAllWarnings(as: .error),
+    ]
+}

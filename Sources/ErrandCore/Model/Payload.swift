@@ -1,0 +1,37 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+/// Encoded arguments or an encoded result: bytes, what they are, and the version of the type that wrote them.
+///
+/// The machinery never looks inside. The bytes a handler sees are the bytes that were enqueued, in every
+/// engine and after any number of retries.
+public struct Payload: Sendable, Hashable {
+    /// How bytes are encoded. A store keeps the word and does not interpret it.
+    public struct Format: Sendable, Hashable, RawRepresentable {
+        /// The word as stored.
+        public let rawValue: String
+
+        /// A format by its stored word.
+        public init(rawValue: String) { self.rawValue = rawValue }
+
+        /// UTF-8 JSON; the default.
+        public static let json = Format(rawValue: "json")
+    }
+
+    /// The encoded value.
+    public var bytes: [UInt8]
+    /// How it is encoded.
+    public var format: Format
+    /// The version of the job type that encoded it, from 1.
+    public var version: Int
+
+    /// A payload of these bytes.
+    public init(bytes: [UInt8], format: Format = .json, version: Int = 1) {
+        self.bytes = bytes
+        self.format = format
+        self.version = version
+    }
+
+    /// The largest payload a client accepts unless configured otherwise: 1 MiB.
+    public static let defaultLimit = 1 << 20
+}
