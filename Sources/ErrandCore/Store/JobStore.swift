@@ -1,0 +1,97 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where jobs live. Implement this and pass the conformance suite of ErrandTesting to add an engine.
+///
+/// Rules for every call:
+/// - It is atomic: all of it happens or none, except where the answer is per item, and then each item is.
+/// - It throws only ``StoreError``, with ``StoreError/Code/outcomeUnknown`` when the write may have happened.
+/// - It is safe for concurrent use and does not depend on a free thread of the cooperative pool: the worker's
+///   heartbeat runs it on a thread of its own while that pool may be starved.
+/// - It runs to its end although the calling task is cancelled.
+/// - Time is the store's: durations go in, instants come out.
+/// - Nothing is published to ``hub`` before the commit.
+///
+/// The decisions about a row are in ErrandCore's `Decisions` folder; an engine reads, applies them and writes,
+/// or does the same in a statement that the conformance suite compares.
+public protocol JobStore: Sendable {
+    /// Wake-up signals and local offers of this store in this process.
+    var hub: LocalHub { get }
+
+    /// What the store is and can promise. Called at start and by health pages; must not fail when the engine
+    /// is down but describe what it last knew.
+    func describe() async -> StoreDescription
+
+    /// Waits for calls under way and releases everything. Later calls throw ``StoreError/Code/closed``.
+    func close() async throws
+
+    // MARK: Insert
+
+    /// Stores jobs. Called by the enqueue batcher with 1 to some thousand jobs at a time.
+    ///
+    /// Answers per job, in order. A job whose id is already stored is answered `stored` and not changed, so
+    /// repeating a call is safe. With an offer, jobs that fit it are stored `running` and answered `claimed`.
+    /// A batch with a refused job stores the others.
+    func insert(_ jobs: [NewJob], offer: ClaimOffer?) async throws -> [InsertAnswer]
+
+    // MARK: Claim
+
+    /// Makes a worker known before its first claim; repeating it is harmless. Jobs of workers that are
+    /// certainly dead are rescued in the same call.
+    func register(_ worker: WorkerRegistration) async throws -> MaintenanceReport
+
+    /// Removes a worker that stopped. Jobs it still holds are given back without a crash.
+    func retire(_ worker: WorkerID) async throws
+
+    /// Makes due jobs ready, then claims ready ones by rank: known names and versions only, not paused, not
+    /// held, not late (those become `expired`). Cost must not grow with rows that cannot be claimed.
+    func claim(_ request: ClaimRequest) async throws -> ClaimAnswer
+
+    /// Keeps a worker alive; every 5 s per worker. See ``Beat`` and ``BeatAnswer``.
+    func beat(_ beat: Beat) async throws -> BeatAnswer
+
+    // MARK: Settle
+
+    /// Ends attempts. Answers per item, in order; each is fenced by its lease.
+    func settle(_ settlements: [Settlement]) async throws -> [SettleAnswer]
+
+    /// Writes progress, log lines and checkpoints of running jobs; fenced. Answers per item whether it held.
+    func note(_ notes: [LeaseNote]) async throws -> [Bool]
+
+    // MARK: Inspect
+
+    /// Reads jobs by id; unknown ids are missing from the answer, the order is that of the request.
+    func jobs(_ ids: [JobID], parts: JobParts) async throws -> [JobRecord]
+
+    /// Reads a page of jobs, newest id first, without payloads.
+    func list(_ filter: JobFilter, page: JobPageRequest) async throws -> JobPage
+
+    /// Counts what a filter means, up to a limit.
+    func count(_ filter: JobFilter, limit: Int) async throws -> BoundedCount
+
+    /// Exact counts by queue, name and state, kept up to date by every write; never a scan.
+    func counts() async throws -> JobCounts
+
+    /// Reads the per-minute counters.
+    func series(_ request: SeriesRequest) async throws -> [SeriesPoint]
+
+    /// The workers that the store knows, by start time.
+    func workers() async throws -> [WorkerRecord]
+
+    /// The pauses that hold now.
+    func pauses() async throws -> [Pause]
+
+    /// The newest lines of the audit, newest first, at most `limit`.
+    func audit(limit: Int) async throws -> [AuditEntry]
+
+    // MARK: Maintain
+
+    /// Changes controls, each with its audit row.
+    func setControls(_ changes: [ControlChange]) async throws
+
+    /// Carries out an operator's change.
+    func operate(_ operation: Operation) async throws -> OperationReport
+
+    /// Does one bite of maintenance.
+    func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport
+}

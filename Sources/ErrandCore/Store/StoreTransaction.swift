@@ -1,0 +1,18 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+/// A transaction of the application's own on the database that also holds the jobs.
+///
+/// An engine makes its connection type conform (ErrandSQLite: `GRDB.Database`). What is written through it
+/// exists exactly if the rest of the transaction does; the wake-up follows the commit.
+public protocol StoreTransaction {
+    /// Stores jobs in this transaction. Called by `JobClient.enqueue(_:in:)`, synchronously on whatever thread
+    /// the transaction runs.
+    /// - Throws: ``StoreError`` with code `unsupported` when `store` does not live in this database.
+    func insert(_ jobs: [NewJob], into store: any JobStore) throws -> [InsertAnswer]
+
+    /// Settles a running job in this transaction: its end, its result, its follow-ups and the application's
+    /// own writes are one commit. Called by `JobContext.complete(_:in:)`.
+    /// - Throws: ``StoreError`` as above.
+    func settle(_ settlement: Settlement, in store: any JobStore) throws -> SettleAnswer
+}
