@@ -1,0 +1,97 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+/// Enqueues jobs, asks about them and changes them.
+///
+/// A value that is cheap to copy; copies share their batching. Nothing is started and nothing needs closing.
+public struct JobClient: Sendable {
+    /// Where the jobs live.
+    public let store: any JobStore
+    /// How the client writes and waits.
+    public let configuration: JobClientConfiguration
+    let interceptors: [any EnqueueInterceptor]
+    let clock: any ErrandClock
+    let chance: Chance
+    let events: EventHub
+    let metrics: ErrandMetrics
+    private let batcher: CallBatcher<NewJob, InsertAnswer>
+
+    /// A client of this store.
+    /// - Parameters:
+    ///   - interceptors: Code around every enqueue, the first one outermost.
+    ///   - events: Hears of every stored job; share it with the worker to hear of everything.
+    ///   - clock: Measures waits and dates ids.
+    ///   - chance: Makes ids.
+    public init(
+        store: any JobStore,
+        configuration: JobClientConfiguration = JobClientConfiguration(),
+        interceptors: [any EnqueueInterceptor] = [],
+        events: EventHub = EventHub(),
+        clock: any ErrandClock = SystemClock.shared,
+        chance: Chance = .system
+    ) {
+        self.store = store
+        self.configuration = configuration
+        self.interceptors = interceptors
+        self.clock = clock
+        self.chance = chance
+        self.events = events
+        metrics = ErrandMetrics()
+        let writer = EnqueueWriter(store: store, clock: clock, retryFor: configuration.retryFor)
+        batcher = CallBatcher(limit: configuration.batchLimit) { try await writer.write($0) }
+    }
+
+    /// Encodes and checks a job without storing it: for one of several writes that must happen together.
+    /// - Throws: ``ErrandError`` with code `invalidJob` and a sentence that says what to change; what an
+    ///   interceptor throws; an encoding error.
+    public func prepare<J: Job>(_ job: J, options: EnqueueOptions = EnqueueOptions()) throws -> NewJob {
+        var new = NewJob(
+            id: options.id ?? chance.jobID(at: clock.now),
+            name: J.name,
+            payload: try PayloadCoder.encode(job, version: J.version),
+            queue: options.queue ?? J.queue,
+            priority: options.priority ?? J.priority,
+            start: options.start,
+            startWithin: options.startWithin.map(\.duration) ?? J.startWithin,
+            deadline: options.deadline.map(\.duration) ?? J.deadline,
+            timeout: options.timeout.map(\.duration) ?? J.timeout,
+            retry: options.retry ?? J.retry,
+            crashesAllowed: J.crashesAllowed,
+            unique: try options.unique ?? J.unique?.rule(for: job),
+            tags: options.tags,
+            headers: options.headers,
+            trace: ErrandSpans.carrier(),
+            resultTTL: options.resultTTL ?? J.resultTTL
+        )
+        for interceptor in interceptors { try interceptor.prepare(&new) }
+        if let problem = new.problem(payloadLimit: configuration.payloadLimit) {
+            throw ErrandError(.invalidJob, problem)
+        }
+        return new
+    }
+
+    /// Writes prepared jobs together with whatever else waits, through the interceptors. Answers one for one.
+    /// - Throws: The first refusal, as ``StoreError``; the jobs that were not refused are stored all the same.
+    public func enqueue(prepared jobs: [NewJob]) async throws -> [EnqueueResult] {
+        try await write(jobs, through: interceptors[...])
+    }
+
+    private func write(
+        _ jobs: [NewJob],
+        through chain: ArraySlice<any EnqueueInterceptor>
+    ) async throws -> [EnqueueResult] {
+        if let interceptor = chain.first {
+            return try await interceptor.enqueue(jobs) { try await write($0, through: chain.dropFirst()) }
+        }
+        return try await ErrandSpans.enqueue(jobs) {
+            let answers = try await batcher.submit(jobs)
+            let results = answers.map { answer in Result { try EnqueueResult(answer) } }
+            for (job, result) in zip(jobs, results) {
+                guard let kind = try? result.get().kind else { continue }
+                metrics.enqueued(job, kind)
+                events.publish(.enqueued(job.id, job.name, job.queue, kind))
+            }
+            return try results.map { try $0.get() }
+        }
+    }
+}

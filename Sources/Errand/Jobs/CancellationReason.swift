@@ -1,0 +1,23 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+/// Why a handler is being cancelled, for handlers that want to know more than `Task.isCancelled`.
+public enum CancellationReason: Sendable, Hashable {
+    /// The worker shuts down; the attempt will be given back.
+    case shutdown
+    /// Somebody cancelled the job.
+    case cancelled(by: String, reason: String)
+    /// The attempt ran longer than its timeout.
+    case timeout
+    /// Another worker holds the job; nothing this attempt does is written.
+    case leaseLost
+
+    init(_ cause: StopCause) {
+        switch cause {
+        case .shutdown: self = .shutdown
+        case .cancelled(let request): self = .cancelled(by: request.actor, reason: request.reason)
+        case .timeout: self = .timeout
+        case .leaseLost, .fenced: self = .leaseLost
+        }
+    }
+}

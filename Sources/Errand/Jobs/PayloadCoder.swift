@@ -1,0 +1,30 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// Payload values to bytes and back: JSON, once on each side. The machinery never parses it again.
+enum PayloadCoder {
+    /// Encodes a value with the version of its type.
+    static func encode(_ value: some Encodable, version: Int = 1) throws -> Payload {
+        Payload(bytes: Array(try JSONEncoder().encode(value)), format: .json, version: version)
+    }
+
+    /// Decodes a value; refuses another format by name.
+    static func decode<Value: Decodable>(_ type: Value.Type, from payload: Payload) throws -> Value {
+        guard payload.format == .json else {
+            throw ErrandError(
+                .invalidJob,
+                "the payload is '\(payload.format.rawValue)', not JSON; give \(type) its own decode(_:)"
+            )
+        }
+        return try JSONDecoder().decode(type, from: Data(payload.bytes))
+    }
+
+    /// The value as JSON with sorted names, equal for equal values.
+    static func canonical(_ value: some Encodable) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return Array(try encoder.encode(value))
+    }
+}

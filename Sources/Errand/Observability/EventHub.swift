@@ -1,0 +1,48 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+/// Bounded fan-out of what happens in this process. Costs one relaxed load per event while nobody listens.
+public final class EventHub: Sendable {
+    private struct State {
+        var nextToken = 0
+        var subscribers: [Int: AsyncStream<ErrandEvent>.Continuation] = [:]
+    }
+
+    private let state = Mutex(State())
+    private let count = Atomic<Int>(0)
+
+    /// A hub without subscribers.
+    public init() {}
+
+    /// The events from now on. A subscriber that falls more than `buffer` events behind loses the oldest.
+    public func events(buffer: Int = 1000) -> AsyncStream<ErrandEvent> {
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: ErrandEvent.self,
+            bufferingPolicy: .bufferingNewest(max(buffer, 1))
+        )
+        let token = state.withLock { state in
+            state.nextToken += 1
+            state.subscribers[state.nextToken] = continuation
+            return state.nextToken
+        }
+        count.add(1, ordering: .relaxed)
+        continuation.onTermination = { [weak self] _ in self?.remove(token) }
+        return stream
+    }
+
+    /// Tells every subscriber; `event` is built only if there is one.
+    func publish(_ event: @autoclosure () -> ErrandEvent) {
+        guard count.load(ordering: .relaxed) > 0 else { return }
+        let subscribers = state.withLock { Array($0.subscribers.values) }
+        guard !subscribers.isEmpty else { return }
+        let event = event()
+        for subscriber in subscribers { subscriber.yield(event) }
+    }
+
+    private func remove(_ token: Int) {
+        let removed = state.withLock { $0.subscribers.removeValue(forKey: token) }
+        if removed != nil { count.subtract(1, ordering: .relaxed) }
+    }
+}

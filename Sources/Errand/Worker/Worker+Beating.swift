@@ -1,0 +1,154 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import Synchronization
+
+extension Worker {
+    /// Makes the worker known, for as long as it takes.
+    func register() async {
+        var wait: Duration = .milliseconds(100)
+        while vitals.withLock({ !$0.mustStopNow && $0.stoppedAt == nil }) {
+            do {
+                let sentAt = clock.uptime
+                let report = try await store.register(registration)
+                vitals.withLock { vitals in
+                    vitals.isRegistered = true
+                    vitals.lastBeat = sentAt
+                }
+                storeAnswered(at: clock.uptime)
+                rescued(report)
+                return
+            } catch {
+                storeFailed(error)
+                await beatWakeUp.wait(upTo: wait, on: clock)
+                wait = min(wait * 2, .seconds(5))
+            }
+        }
+    }
+
+    private var registration: WorkerRegistration {
+        let slots = machine.withLock { machine in
+            Dictionary(machine.lines.map { ($0.name, $0.slots) }, uniquingKeysWith: { first, _ in first })
+        }
+        return WorkerRegistration(
+            id: id,
+            host: SystemFacts.host,
+            pid: SystemFacts.pid,
+            version: configuration.version,
+            names: handlers.names,
+            slots: slots
+        )
+    }
+
+    /// Says every few seconds that the worker is alive and what it holds; learns what it lost and what it should
+    /// stop. Runs on a thread of its own.
+    func beatLoop() async {
+        armFence()
+        while !Task.isCancelled {
+            await beatWakeUp.wait(upTo: configuration.beatInterval, on: clock)
+            if Task.isCancelled { return }
+            let sentAt = clock.uptime
+            let (buffered, accounted) = machine.withLock { ($0.bufferedLeases, $0.accountedThrough) }
+            let held = jobs.all.map(\.lease) + buffered
+            do {
+                let answer = try await store.beat(Beat(worker: id, held: held, accountedThrough: accounted))
+                storeAnswered(at: clock.uptime)
+                await heard(answer, sentAt: sentAt)
+            } catch {
+                storeFailed(error)
+                metrics.beat(age: clock.uptime - (vitals.withLock { $0.lastBeat } ?? clock.uptime))
+            }
+        }
+    }
+
+    private func heard(_ answer: BeatAnswer, sentAt: Duration) async {
+        vitals.withLock { $0.lastBeat = sentAt }
+        metrics.beat(age: clock.uptime - sentAt)
+        if answer.isKnown {
+            for job in answer.lost { drop(job) }
+            for (job, request) in answer.cancels { cancel(job, request) }
+            if answer.released > 0 {
+                logger.warning(
+                    "claims whose answers were lost were given back",
+                    metadata: [LogKeys.count: "\(answer.released)"]
+                )
+                if machine.withLock({ $0.signalled(nil) }) { claimWakeUp.signal() }
+            }
+        } else {
+            await rise()
+        }
+        let wasFenced = machine.withLock { machine in
+            defer { if machine.isFenced { machine.unfence() } }
+            return machine.isFenced
+        }
+        if wasFenced { claimWakeUp.signal() }
+    }
+
+    /// The store declared this worker dead and gave its jobs away: all leases are lost, and it goes on under a
+    /// new identity.
+    private func rise() async {
+        let old = id
+        for job in jobs.all { job.stop(.leaseLost) }
+        let dropped = machine.withLock { $0.removeBuffered { $0.lease.worker == old } }
+        for _ in dropped { _ = machine.withLock { $0.settled() } }
+        let new = chance.workerID(at: clock.now)
+        vitals.withLock { vitals in
+            vitals.id = new
+            vitals.isRegistered = false
+        }
+        logger.error("the store declared this worker dead; it goes on under a new identity")
+        await register()
+    }
+
+    private func drop(_ job: JobID) {
+        jobs[job]?.stop(.leaseLost)
+        let dropped = machine.withLock { $0.removeBuffered { $0.lease.job == job } }
+        for _ in dropped { _ = machine.withLock { $0.settled() } }
+    }
+
+    /// A job that waits in the read-ahead is given back; the store then ends it as cancelled.
+    private func cancel(_ job: JobID, _ request: CancelRequest) {
+        if let running = jobs[job] {
+            tell(running, .cancelled(request))
+        } else {
+            giveBack(machine.withLock { $0.removeBuffered { $0.lease.job == job } })
+        }
+    }
+
+    /// Checks every second, from the clock's thread, that the last acknowledged beat was sent recently enough.
+    private func armFence() {
+        guard !exitFlag.isSet else { return }
+        clock.schedule(after: .seconds(1)) { [weak self] in
+            self?.fenceIfSilent()
+            self?.armFence()
+        }
+    }
+
+    private func fenceIfSilent() {
+        let now = clock.uptime
+        guard let last = vitals.withLock({ $0.lastBeat }), now - last > configuration.fenceAfter else { return }
+        let (isNew, buffered) = machine.withLock { machine in
+            machine.isFenced ? (false, []) : (true, machine.fence())
+        }
+        guard isNew else { return }
+        logger.error(
+            "no beat reached the store for too long; claims stop and running jobs are cancelled",
+            metadata: [LogKeys.duration: "\((now - last).inSeconds)"]
+        )
+        events.publish(.fenced)
+        giveBack(buffered)
+        for job in jobs.all { tell(job, .fenced) }
+    }
+
+    /// Says what a rescue found.
+    func rescued(_ report: MaintenanceReport) {
+        guard !report.rescued.isEmpty || !report.deadWorkers.isEmpty else { return }
+        logger.warning(
+            "workers died; their jobs were given back",
+            metadata: [LogKeys.count: "\(report.rescued.count)", LogKeys.worker: "\(report.deadWorkers)"]
+        )
+        events.publish(.rescued(report.rescued))
+        if machine.withLock({ $0.signalled(nil) }) { claimWakeUp.signal() }
+    }
+}

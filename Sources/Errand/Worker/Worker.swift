@@ -1,0 +1,194 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+public import Logging
+public import ServiceLifecycle
+import Synchronization
+
+/// Claims jobs from a store and runs them.
+///
+/// A `Service`: give it to a service group, or call ``run()``. One `run()` owns everything the worker does: the
+/// claim loop, the heartbeat, maintenance, and the tasks of the jobs. Handlers run on threads of the worker's
+/// own, so that one that blocks cannot starve the rest of the process.
+///
+/// The worker never ends because its store is in trouble: it says so, keeps what finished jobs came to, and goes
+/// on when the store is back.
+public final class Worker: Service, Sendable {
+    let store: any JobStore
+    let handlers: JobHandlers
+    let configuration: WorkerConfiguration
+    let logger: Logger
+    let clock: any ErrandClock
+    let chance: Chance
+    let events: EventHub
+    let metrics: ErrandMetrics
+    let executor: JobExecutor
+
+    let machine: Mutex<WorkerStateMachine>
+    let vitals: Mutex<Vitals>
+    let jobs: RunningJobs
+    let notes: NoteBook
+    let settler: CallBatcher<Settlement, SettleAnswer>
+    /// Where handlers run.
+    let pool: ThreadPool
+    /// Where claims, maintenance and shutdown run.
+    let control: WorkLane
+    /// Where beats run: a thread of their own, so that nothing can make the worker miss them.
+    let beatLane: WorkLane
+    let claimWakeUp: WakeUp
+    let beatWakeUp: WakeUp
+    let maintenanceWakeUp: WakeUp
+    let shutdownWakeUp: WakeUp
+    private let controlPool: ThreadPool
+    private let beatPool: ThreadPool
+
+    /// A worker for these handlers. Nothing happens before ``run()``.
+    /// - Parameters:
+    ///   - interceptors: Code around every run, the first one outermost.
+    ///   - events: Hears what happens; give the client the same one to hear of everything.
+    public init(
+        store: any JobStore,
+        handlers: JobHandlers,
+        configuration: WorkerConfiguration = WorkerConfiguration(),
+        interceptors: [any JobInterceptor] = [],
+        events: EventHub = EventHub(),
+        logger: Logger = Logger(label: "errand.worker"),
+        clock: any ErrandClock = SystemClock.shared,
+        chance: Chance = .system
+    ) {
+        self.store = store
+        self.handlers = handlers
+        self.configuration = configuration
+        self.clock = clock
+        self.chance = chance
+        self.events = events
+        let metrics = ErrandMetrics()
+        self.metrics = metrics
+        let id = chance.workerID(at: clock.now)
+        var logger = logger
+        logger[metadataKey: LogKeys.worker] = "\(id)"
+        self.logger = logger
+        executor = JobExecutor(handlers: handlers, interceptors: interceptors)
+
+        let wakeUps = (WakeUp(), WakeUp(), WakeUp(), WakeUp())
+        (claimWakeUp, beatWakeUp, maintenanceWakeUp, shutdownWakeUp) = wakeUps
+        machine = Mutex(WorkerStateMachine(configuration, handlers: handlers))
+        vitals = Mutex(Vitals(id: id))
+        let jobs = RunningJobs(onEmpty: { wakeUps.3.signal() })
+        self.jobs = jobs
+        notes = NoteBook(store: store, clock: clock, interval: configuration.noteInterval) { lease in
+            jobs[lease.job]?.stop(.leaseLost)
+        }
+        let mustExit = ExitFlag()
+        exitFlag = mustExit
+        let writer = SettleWriter(store: store, clock: clock, logger: logger, mustExit: { mustExit.isSet })
+        settler = CallBatcher(limit: 1000) { try await writer.write($0) }
+
+        let watchLogger = logger
+        let watch = BlockingWatch(threshold: configuration.blockingThreshold, clock: clock) { lane, duration in
+            watchLogger.warning(
+                "a handler holds a thread without suspending; move the blocking call to a thread of its own",
+                metadata: [LogKeys.jobName: "\(lane)", LogKeys.duration: "\(duration.inSeconds)"]
+            )
+            events.publish(.blocking(JobName(lane), duration))
+        }
+        let threads = configuration.threads ?? max(SystemFacts.cores, 2)
+        pool = ThreadPool(threads: threads, name: "errand-job", clock: clock, watch: watch)
+        controlPool = ThreadPool(threads: 1, name: "errand-control", clock: clock)
+        beatPool = ThreadPool(threads: 1, name: "errand-beat", clock: clock)
+        control = WorkLane(name: "control", pool: controlPool)
+        beatLane = WorkLane(name: "beat", pool: beatPool)
+    }
+
+    let exitFlag: ExitFlag
+
+    /// The worker's identity in the store. Changes when the store declared the worker dead and it came back.
+    public var id: WorkerID { vitals.withLock { $0.id } }
+
+    /// Works until graceful shutdown or cancellation, then stops in the steps of ``WorkerShutdown`` and returns.
+    /// What it could not finish by then is ready again in the store, with the attempt given back.
+    /// - Throws: ``ErrandError`` with code `invalidConfiguration`; nothing else.
+    public func run() async throws {
+        if let problem = configuration.problem { throw ErrandError(.invalidConfiguration, problem) }
+        // A task of its own: the orderly stop must run although this one is cancelled.
+        let serving = Task(executorPreference: control) { await self.serve() }
+        await withGracefulShutdownHandler {
+            await withTaskCancellationHandler {
+                await serving.value
+            } onCancel: {
+                self.stop(.now)
+            }
+        } onGracefulShutdown: {
+            self.stop(.gracefully)
+        }
+    }
+
+    private func serve() async {
+        await register()
+        let signals = store.hub.subscribe { [weak self] in self?.hear($0) }
+        let offers = store.hub.offer(offerSource())
+        logger.info("the worker is ready", metadata: [LogKeys.count: "\(configuration.concurrency)"])
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask(executorPreference: control) { await self.claimLoop() }
+            group.addTask(executorPreference: beatLane) { await self.beatLoop() }
+            group.addTask(executorPreference: control) { await self.maintenanceLoop() }
+            await shutDown()
+            group.cancelAll()
+        }
+        signals.cancel()
+        offers.cancel()
+        await retire()
+        for pool in [pool, controlPool, beatPool] { pool.stop() }
+        logger.info("the worker stopped")
+    }
+}
+
+/// Set once, when the worker has to exit and nothing may be waited for any longer.
+final class ExitFlag: Sendable {
+    private let flag = Atomic<Bool>(false)
+
+    var isSet: Bool { flag.load(ordering: .relaxed) }
+
+    func set() { flag.store(true, ordering: .relaxed) }
+}
+
+/// What changes about a worker besides its slots.
+struct Vitals {
+    var id: WorkerID
+    var isRegistered = false
+    /// When the last acknowledged beat was sent; leases are trusted from there.
+    var lastBeat: Duration?
+    var lastAnswer: Duration?
+    var isStoreLost = false
+    var zombies = 0
+    /// When the stop signal came.
+    var stoppedAt: Duration?
+    var mustStopNow = false
+    /// Names that the last look found without a worker.
+    var orphans: Set<OrphanedName> = []
+    /// A beat is scheduled because another process wrote.
+    var isBeatAdvanced = false
+}
+
+extension WorkerStateMachine {
+    /// The machine for these settings; serves the queues of the registered job types when none are named.
+    init(_ configuration: WorkerConfiguration, handlers: JobHandlers) {
+        var queues = configuration.queues
+        if queues.isEmpty {
+            for name in [.default] + handlers.queues + configuration.strictOrder { queues[name] = .init() }
+        }
+        let isStrict = !configuration.strictOrder.isEmpty
+        let position = Dictionary(
+            configuration.strictOrder.enumerated().map { ($1, $0) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        let lines = queues.sorted { (position[$0.key] ?? .max, $0.key) < (position[$1.key] ?? .max, $1.key) }
+        self.init(
+            lines: lines.map { ($0.key, $0.value.slots ?? configuration.concurrency, $0.value.weight) },
+            concurrency: configuration.concurrency,
+            readAheadLimit: configuration.readAhead,
+            order: isStrict ? .strict : .weighted,
+            poll: configuration.pollInterval...max(configuration.pollInterval, configuration.idlePollInterval)
+        )
+    }
+}

@@ -1,0 +1,261 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import DequeModule
+
+/// Every decision of a worker about what to claim and what to start. Pure: the worker tells it what happened and
+/// does what it answers.
+///
+/// A claimed job is in one of three places: buffered here (claimed ahead), running in a slot, or unsettled (ended,
+/// its outcome on the way to the store). All three are held by the worker and listed in its beats.
+struct WorkerStateMachine {
+    /// One served queue.
+    struct Line {
+        let name: QueueName
+        let slots: Int
+        let weight: Int
+        var credit = 0
+        var running = 0
+        /// Slots promised to inserts of this process; see `LocalHub`.
+        var reserved = 0
+        var buffered: Deque<(order: Int, job: ClaimedJob)> = []
+
+        var free: Int { max(slots - running - reserved, 0) }
+    }
+
+    private(set) var lines: [Line]
+    private let concurrency: Int
+    private let readAheadLimit: Int
+    private let order: ClaimRequest.Order
+    private let poll: ClosedRange<Duration>
+
+    private(set) var isDraining = false
+    private(set) var isFenced = false
+    private(set) var unsettled = 0
+    /// Claims and offers whose answers have not come; while there are any, a lost lease cannot be told from one
+    /// that is on its way.
+    private var inFlight = 0
+    private var isClaiming = false
+    private var requested = 0
+    /// Work may be there: a signal came, or the last claim left some.
+    private var mayHaveWork = true
+    private var lookAt: Duration = .zero
+    private var pollInterval: Duration
+    private var nextOrder = 0
+    private var lastClaimAt: Timestamp?
+    private var claimSentAt: Duration = .zero
+    private var lastAnswerAt: Duration = .zero
+    private var endedSinceAnswer = 0
+    private var readAhead = 0
+
+    init(
+        lines: [(name: QueueName, slots: Int, weight: Int)],
+        concurrency: Int,
+        readAheadLimit: Int,
+        order: ClaimRequest.Order,
+        poll: ClosedRange<Duration>
+    ) {
+        self.lines = lines.map { Line(name: $0.name, slots: min($0.slots, concurrency), weight: $0.weight) }
+        self.concurrency = concurrency
+        self.readAheadLimit = readAheadLimit
+        self.order = order
+        self.poll = poll
+        pollInterval = poll.lowerBound
+    }
+
+    var running: Int { lines.reduce(0) { $0 + $1.running } }
+    var buffered: Int { lines.reduce(0) { $0 + $1.buffered.count } }
+    private var reserved: Int { lines.reduce(0) { $0 + $1.reserved } }
+    /// Slots of the whole worker that nothing has a claim on.
+    private var free: Int { max(concurrency - running - reserved, 0) }
+
+    // MARK: Claiming
+
+    /// What to ask the store for now; `nil` when there is nothing to ask for or no room for an answer.
+    mutating func claimRequest(at uptime: Duration) -> (
+        queues: [ClaimRequest.Queue], limit: Int, order: ClaimRequest.Order
+    )? {
+        guard !isDraining, !isFenced, !isClaiming, mayHaveWork || uptime >= lookAt else { return nil }
+        let room = free + readAhead - buffered
+        // Little claims cost as much as large ones: with a read-ahead, wait until half of it is gone.
+        guard room > 0, free > buffered || room * 2 >= readAhead, unsettled <= 4 * (concurrency + readAheadLimit)
+        else { return nil }
+        let queues = lines.compactMap { line -> ClaimRequest.Queue? in
+            let slots = line.free + (line.free > 0 ? readAhead : 0) - line.buffered.count
+            guard slots > 0 else { return nil }
+            return ClaimRequest.Queue(name: line.name, slots: slots, weight: line.weight, credit: line.credit)
+        }
+        guard !queues.isEmpty else { return nil }
+        (isClaiming, mayHaveWork, inFlight) = (true, false, inFlight + 1)
+        claimSentAt = uptime
+        requested = room
+        return (queues, room, order)
+    }
+
+    /// The store answered; returns what starts now.
+    mutating func claimAnswered(_ answer: ClaimAnswer, at uptime: Duration) -> [ClaimedJob] {
+        (isClaiming, inFlight, requested) = (false, inFlight - 1, 0)
+        lastClaimAt = max(lastClaimAt ?? answer.at, answer.at)
+        for index in lines.indices {
+            if let credit = answer.credits[lines[index].name] { lines[index].credit = credit }
+        }
+        if answer.hasMore { mayHaveWork = true }
+        if answer.jobs.isEmpty && !answer.hasMore {
+            pollInterval = min(pollInterval * 2, poll.upperBound)
+        } else {
+            pollInterval = poll.lowerBound
+        }
+        let untilDue = answer.nextDue.map { max($0 - answer.at, .zero) } ?? pollInterval
+        lookAt = uptime + min(pollInterval, untilDue)
+        adaptReadAhead(at: uptime, gotAll: answer.hasMore)
+        for job in answer.jobs { buffer(job) }
+        return startable()
+    }
+
+    /// The store failed; look again after `wait`. What the claim may have taken is found by a later beat.
+    mutating func claimFailed(at uptime: Duration, retryAfter wait: Duration) {
+        (isClaiming, inFlight, requested) = (false, inFlight - 1, 0)
+        mayHaveWork = false
+        lookAt = uptime + wait
+    }
+
+    /// Something may be ready.
+    /// - Returns: Whether the claim loop should wake.
+    mutating func signalled(_ queues: Set<QueueName>?) -> Bool {
+        guard queues.map({ queues in lines.contains { queues.contains($0.name) } }) ?? true else { return false }
+        mayHaveWork = true
+        pollInterval = poll.lowerBound
+        return !isClaiming && free > 0
+    }
+
+    /// How long the claim loop may sleep: until the next look; `nil` while only an ending job can change anything.
+    func idleTime(at uptime: Duration) -> Duration? {
+        guard free > 0, !isDraining, !isFenced else { return nil }
+        return mayHaveWork ? .zero : max(lookAt - uptime, .zero)
+    }
+
+    /// Claims as many ahead as jobs ended during two of the last claim's round trips: none for long jobs.
+    private mutating func adaptReadAhead(at uptime: Duration, gotAll: Bool) {
+        let elapsed = max((uptime - lastAnswerAt).inSeconds, 1e-6)
+        let rate = Double(endedSinceAnswer) / elapsed
+        let wanted = (rate * (uptime - claimSentAt).inSeconds * 2).rounded(.down)
+        readAhead = gotAll ? Int(min(wanted, Double(readAheadLimit))) : 0
+        lastAnswerAt = uptime
+        endedSinceAnswer = 0
+    }
+
+    // MARK: Slots
+
+    /// The attempt in a slot of this queue ended and its outcome is on its way; returns what starts instead.
+    mutating func ended(in queue: QueueName) -> [ClaimedJob] {
+        if let index = lines.firstIndex(where: { $0.name == queue }) { lines[index].running -= 1 }
+        unsettled += 1
+        endedSinceAnswer += 1
+        return startable()
+    }
+
+    /// An outcome reached the store, or was given up.
+    /// - Returns: Whether the claim loop should wake.
+    mutating func settled() -> Bool {
+        unsettled -= 1
+        return mayHaveWork && !isClaiming
+    }
+
+    /// Whether a claim would be made now that a slot is free.
+    var wantsClaim: Bool {
+        mayHaveWork && !isClaiming && !isDraining && !isFenced && free + readAhead > buffered
+    }
+
+    /// Drops a buffered job, because its lease was lost or it is to be given back.
+    mutating func removeBuffered(where predicate: (ClaimedJob) -> Bool) -> [ClaimedJob] {
+        var removed: [ClaimedJob] = []
+        for index in lines.indices {
+            lines[index].buffered
+                .removeAll { entry in
+                    guard predicate(entry.job) else { return false }
+                    removed.append(entry.job)
+                    return true
+                }
+        }
+        unsettled += removed.count
+        return removed
+    }
+
+    /// Every lease that is only buffered.
+    var bufferedLeases: [Lease] { lines.flatMap { $0.buffered.map(\.job.lease) } }
+
+    private mutating func buffer(_ job: ClaimedJob) {
+        // A job of a queue that is not served cannot come; were it to, it would run in the first line.
+        let index = lines.firstIndex { $0.name == job.record.queue } ?? lines.startIndex
+        nextOrder += 1
+        lines[index].buffered.append((nextOrder, job))
+    }
+
+    /// Moves buffered jobs into free slots, in the order in which they were claimed.
+    private mutating func startable() -> [ClaimedJob] {
+        var started: [ClaimedJob] = []
+        var left = isDraining || isFenced ? 0 : free
+        while left > 0 {
+            let candidates = lines.indices.filter { lines[$0].free > 0 && !lines[$0].buffered.isEmpty }
+            guard let index = candidates.min(by: { lines[$0].buffered[0].order < lines[$1].buffered[0].order })
+            else { break }
+            started.append(lines[index].buffered.removeFirst().job)
+            lines[index].running += 1
+            left -= 1
+        }
+        return started
+    }
+
+    // MARK: Offers
+
+    /// Promises free slots to an insert of this process, as long as nothing else waits for them.
+    mutating func reserve(for jobs: [NewJob], names: [JobName: Int]) -> [QueueName: Int]? {
+        guard !isDraining, !isFenced, !isClaiming, !mayHaveWork, buffered == 0, free > 0 else { return nil }
+        var slots: [QueueName: Int] = [:]
+        var left = free
+        for job in jobs
+        where left > 0 && job.start == .now && names[job.name].map({ $0 >= job.payload.version }) == true {
+            guard let index = lines.firstIndex(where: { $0.name == job.queue }), lines[index].free > 0 else { continue }
+            lines[index].reserved += 1
+            slots[job.queue, default: 0] += 1
+            left -= 1
+        }
+        guard !slots.isEmpty else { return nil }
+        inFlight += 1
+        return slots
+    }
+
+    /// An offer was used or not; returns what starts.
+    mutating func delivered(_ jobs: [ClaimedJob], of slots: [QueueName: Int]) -> [ClaimedJob] {
+        inFlight -= 1
+        for index in lines.indices { lines[index].reserved -= slots[lines[index].name] ?? 0 }
+        for job in jobs {
+            if let claimedAt = job.record.startedAt { lastClaimAt = max(lastClaimAt ?? claimedAt, claimedAt) }
+            buffer(job)
+        }
+        return startable()
+    }
+
+    /// Until when every lease of this worker is known to be held here; see `Beat`.
+    var accountedThrough: Timestamp? { inFlight == 0 ? lastClaimAt : nil }
+
+    // MARK: Phases
+
+    /// Claims stop for good; returns the buffered jobs, to be given back.
+    mutating func drain() -> [ClaimedJob] {
+        isDraining = true
+        return removeBuffered { _ in true }
+    }
+
+    /// Leases are not trusted any more; returns the buffered jobs, to be given back if that still holds.
+    mutating func fence() -> [ClaimedJob] {
+        isFenced = true
+        return removeBuffered { _ in true }
+    }
+
+    /// The store answered a beat again.
+    mutating func unfence() {
+        isFenced = false
+        mayHaveWork = true
+    }
+}
