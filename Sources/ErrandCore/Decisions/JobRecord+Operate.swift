@@ -43,7 +43,7 @@ extension JobRecord {
         }
         runAt = max(now + delay, now)
         rank = priority.rank(readyAt: runAt)
-        state = runAt > now ? .scheduled : .ready
+        state = runAt > now ? (state == .retrying ? .retrying : .scheduled) : .ready
         revision += 1
         return .changed
     }
@@ -54,6 +54,7 @@ extension JobRecord {
         if let expected = edit.expectedRevision, expected != revision {
             return .refused("it changed since you looked: revision \(revision), expected \(expected)")
         }
+        if let problem = edit.problem { return .refused(problem) }
         if let payload = edit.payload { self.payload = payload }
         if let queue = edit.queue { self.queue = queue }
         if let priority = edit.priority { self.priority = priority }
@@ -124,5 +125,14 @@ public struct JobEdit: Sendable, Hashable {
         self.maxAttempts = maxAttempts
         self.tags = tags
         self.expectedRevision = expectedRevision
+    }
+
+    /// What is wrong with the new values, by the same rules as for a new job; `nil` when they can be stored.
+    public var problem: String? {
+        if let problem = queue?.problem { return problem }
+        if let version = payload?.version, version < 1 { return "the version is \(version); versions start at 1" }
+        guard let tags else { return nil }
+        if tags.count > NewJob.tagLimit { return "there are \(tags.count) tags; the limit is \(NewJob.tagLimit)" }
+        return tags.lazy.compactMap { NameRule.problem(with: $0, what: "tag") }.first
     }
 }

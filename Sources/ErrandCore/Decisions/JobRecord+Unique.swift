@@ -15,7 +15,14 @@ extension JobRecord {
     }
 
     /// Decides what happens when `newcomer` wants this job's unique key, and changes this job accordingly.
-    public mutating func collide(with newcomer: NewJob, at now: Timestamp) -> Collision {
+    ///
+    /// While a follow-up waits (`hasFollowUp`), a newer `runAgainAfter` goes to the follow-up even when the holder
+    /// is pending again after a failure: otherwise the follow-up would run last with an older payload.
+    public mutating func collide(
+        with newcomer: NewJob,
+        at now: Timestamp,
+        hasFollowUp: Bool = false
+    ) -> Collision {
         guard let rule = newcomer.unique else { return .refused }
         switch rule.conflict {
         case .throwError:
@@ -28,7 +35,7 @@ extension JobRecord {
             adopt(fields, of: newcomer, at: now)
             return .replaced
         case .runAgainAfter:
-            if state == .running { return .followUp }
+            if state == .running || hasFollowUp { return .followUp }
             guard state.isPending else { return .existing }
             adopt([.payload, .labels], of: newcomer, at: now)
             return .replaced

@@ -33,6 +33,29 @@ public enum SeriesMetric: Int, Sendable, Hashable, CaseIterable {
         guard milliseconds > 0 else { return 0 }
         return min(Int64.bitWidth - milliseconds.leadingZeroBitCount, 24)
     }
+
+    /// What a settlement counts besides its ``run``, given the state it left the job in.
+    public static func counted(by outcome: Outcome, leaving state: JobState) -> [SeriesMetric] {
+        var metrics: [SeriesMetric] = []
+        switch outcome {
+        case .retry, .failed: metrics.append(.failedAttempts)
+        case .released: metrics.append(.released)
+        case .succeeded, .snoozed, .cancelled, .abandoned, .undecodable: break
+        }
+        if let end = ended(as: state) { metrics.append(end) }
+        return metrics
+    }
+
+    /// What a job counts that becomes final in this state, whatever made it so; `nil` for other states.
+    public static func ended(as state: JobState) -> SeriesMetric? {
+        switch state {
+        case .succeeded: .succeeded
+        case .failed: .failed
+        case .cancelled: .cancelled
+        case .expired: .expired
+        case .skipped, .waiting, .scheduled, .retrying, .ready, .running: nil
+        }
+    }
 }
 
 /// One number of the series.
@@ -59,6 +82,9 @@ public struct SeriesPoint: Sendable, Hashable {
         self.bucket = bucket
         self.value = value
     }
+
+    /// How long a store keeps points: 48 hours.
+    public static let kept: Duration = .hours(48)
 }
 
 /// Which part of the series is wanted.

@@ -73,7 +73,7 @@ public struct Backoff: Sendable, Hashable {
             case .polynomial(let exponent): base.inSeconds * power(n, exponent)
             }
         let capped = min(grown.isNaN ? cap.inSeconds : grown, cap.inSeconds)
-        return .microseconds(Int64((max(capped, 0) * 1e6).rounded()))
+        return Self.microseconds(max(capped, 0) * 1e6)
     }
 
     /// The wait after failure number `failure`, with jitter drawn from `generator`.
@@ -81,7 +81,13 @@ public struct Backoff: Sendable, Hashable {
         let exact = wait(afterFailure: failure)
         guard jitter > 0 else { return exact }
         let factor = Double.random(in: (1 - jitter)...(1 + jitter), using: &generator)
-        return .microseconds(Int64((Double(exact.wholeMicroseconds) * factor).rounded()))
+        return Self.microseconds(Double(exact.wholeMicroseconds) * factor)
+    }
+
+    /// Clamped while still a `Double`: a stored cap may be as long as `Int64` allows, and a trap must not be
+    /// reachable from stored data.
+    private static func microseconds(_ value: Double) -> Duration {
+        .microseconds(value < 9e18 ? Int64(value.rounded()) : .max)
     }
 
     /// `base` raised to `exponent ≥ 0` by squaring, with the fraction of the exponent interpolated; infinite
