@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Installs the system libraries that this package needs, and nothing when nothing is missing.
+#
+#   Scripts/dependencies.sh demo|test|check
+#
+# demo and test need a Swift toolchain (never installed from here) and SQLite's headers; check also uses shellcheck.
+set -euo pipefail
+
+fail() {
+    echo "error: $*" >&2
+    exit 1
+}
+
+[[ $# -eq 1 ]] || fail "usage: Scripts/dependencies.sh demo|test|check"
+purpose=$1
+case $purpose in
+    demo | test | check) ;;
+    *) fail "unknown purpose '$purpose'; one of: demo test check" ;;
+esac
+
+needs_swift=6.3
+
+check_swift() {
+    local printed version
+    command -v swift >/dev/null ||
+        fail "no 'swift' on the PATH. Errand needs Swift $needs_swift or newer: https://www.swift.org/install"
+    printed=$(swift --version 2>/dev/null || true)
+    version=$(sed -nE 's/.*Swift version ([0-9]+\.[0-9]+).*/\1/p' <<<"$printed" | head -n 1)
+    [[ -n $version ]] || fail "'swift --version' does not tell its version. Errand needs Swift $needs_swift or newer."
+    if ((${version%%.*} < ${needs_swift%%.*} ||
+        (${version%%.*} == ${needs_swift%%.*} && ${version#*.} < ${needs_swift#*.}))); then
+        fail "this is Swift $version. Errand needs Swift $needs_swift or newer: https://www.swift.org/install"
+    fi
+}
+
+# A program that includes the header and links the library: the only probe that asks what the build will ask.
+has_sqlite() {
+    local compiler
+    [[ $(uname -s) != Darwin ]] || return 0 # The SDK brings it.
+    for compiler in clang cc gcc; do
+        if command -v "$compiler" >/dev/null; then
+            "$compiler" -x c - -o /dev/null -lsqlite3 2>/dev/null <<<'#include <sqlite3.h>
+int main(void) { return sqlite3_libversion_number() == 0; }'
+            return
+        fi
+    done
+    command -v pkg-config >/dev/null && pkg-config --exists sqlite3
+}
+
+install_with_brew() {
+    command -v brew >/dev/null || fail "missing: $*. Install Homebrew (https://brew.sh), then: brew install $*"
+    brew install "$@"
+}
+
+install_with_apt() {
+    local line="apt-get update && apt-get install --yes --no-install-recommends $*"
+    local -a as_root
+    command -v apt-get >/dev/null || fail "missing: $* (Debian's names). Install them with this system's package manager."
+    if [[ $(id -u) -eq 0 ]]; then
+        as_root=(env)
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+        as_root=(sudo -n env)
+    elif command -v sudo >/dev/null && [[ -t 0 ]]; then
+        as_root=(sudo env)
+    else
+        fail "missing: $*. As root, run: $line"
+    fi
+    echo "installing: $*"
+    "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null ||
+        fail "apt-get update failed. When it works again: $line"
+    "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "$@" </dev/null ||
+        fail "apt-get install failed. By hand: $line"
+}
+
+check_swift
+
+missing=()
+if [[ $purpose != check ]]; then
+    has_sqlite || missing+=(libsqlite3-dev)
+elif ! command -v shellcheck >/dev/null; then
+    missing+=(shellcheck)
+fi
+
+if ((${#missing[@]} > 0)); then
+    case $(uname -s) in
+        Darwin) install_with_brew "${missing[@]}" ;;
+        *) install_with_apt "${missing[@]}" ;;
+    esac
+    # The install can succeed and still not help, for example with a second compiler that looks elsewhere.
+    if [[ $purpose != check ]] && ! has_sqlite; then
+        fail "libsqlite3-dev is installed, but a C program with <sqlite3.h> still does not compile and link."
+    fi
+fi

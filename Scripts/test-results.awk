@@ -1,0 +1,52 @@
+# Reads the output of `swift test` (Swift Testing) and prints one line per test: RESULT<TAB>NAME, where RESULT is
+# passed, failed, skipped or unfinished, and NAME is the sentence of @Test("…") or, without one, the function.
+#
+# A mark stands before "Test", and the output of the tests themselves may stand before the mark.
+
+function name_in(line) {
+    sub(/ with [0-9]+ test cases?$/, "", line)
+    if (line ~ /^".*"$/) {
+        line = substr(line, 2, length(line) - 2)
+        gsub(/\\"/, "\"", line)
+    }
+    return line
+}
+
+function close_test(line, result) {
+    line = name_in(line)
+    printf "%s\t%s\n", result, line
+    open[line]--
+}
+
+{
+    sub(/\r$/, "")
+    start = match($0, /(^|[^ -~] +)Test ("|[A-Za-z_`])/)
+    if (!start) next
+    text = substr($0, RSTART)
+    sub(/^[^T]*Test /, "", text)
+    if (text ~ /^(run|case|passing|Suite) /) next
+}
+
+text ~ / started\.$/ {
+    sub(/ started\.$/, "", text)
+    open[name_in(text)]++
+    next
+}
+
+text ~ / (passed|failed|was cancelled) after [0-9.]+ seconds( with [0-9]+ [^"]*)?(\.|: ".*")$/ {
+    match(text, / (passed|failed|was cancelled) after [0-9.]+ seconds( with [0-9]+ [^"]*)?(\.|: ".*")$/)
+    ending = substr(text, RSTART)
+    close_test(substr(text, 1, RSTART - 1), ending ~ /^ passed/ ? "passed" : ending ~ /^ failed/ ? "failed" : "skipped")
+    next
+}
+
+text ~ /^("[^\t]*"|[^ "]+\(.*\)) skipped(\.|: ".*")?$/ {
+    sub(/ skipped(\.|: ".*")?$/, "", text)
+    close_test(text, "skipped")
+}
+
+END {
+    for (name in open) {
+        for (; open[name] > 0; open[name]--) printf "unfinished\t%s\n", name
+    }
+}

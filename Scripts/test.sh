@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Builds once, runs the tests, and closes with "N passed, N failed".
+#
+#   Scripts/test.sh [--filter NAME …]     arguments go to `swift test`
+#
+# A run of every test leaves its output in TEST_LOG (var/test.log), where Scripts/check-coverage.sh looks for the names.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+Scripts/dependencies.sh test
+
+# An import that the manifest does not declare builds or fails by luck of the order; here it always fails.
+swift build --build-tests --explicit-target-dependency-import-check error
+
+temporary=$(mktemp -d)
+trap 'rm -rf "$temporary"' EXIT
+log=$temporary/test.log
+
+status=0
+swift test --skip-build --disable-xctest "$@" 2>&1 </dev/null | tee "$log" || status=$?
+
+if (($# == 0)); then
+    kept=${TEST_LOG:-var/test.log}
+    mkdir -p "$(dirname "$kept")"
+    cp "$log" "$kept"
+fi
+
+Scripts/test-summary.sh "$log" "$status"
+exit "$status"
