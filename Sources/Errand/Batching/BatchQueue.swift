@@ -38,6 +38,9 @@ struct BatchQueue<Item: Sendable, Waiter: Sendable>: Sendable {
         return .lead
     }
 
+    /// How many calls wait.
+    var waitingCalls: Int { waiting.count }
+
     /// A call that has to wait.
     mutating func enqueue(_ call: Call) {
         waiting.append(call)

@@ -50,6 +50,9 @@ final class CallBatcher<Item: Sendable, Answer: Sendable>: Sendable {
         }
     }
 
+    /// How many calls wait for the write in flight to end.
+    var waitingCalls: Int { queue.withLock { $0.waitingCalls } }
+
     private func lead(_ items: [Item], followers: [Queue.Call]) async throws -> [Answer] {
         let batch = followers.isEmpty ? items : followers.reduce(into: items) { $0 += $1.items }
         let result: Result<[Answer], any Error>

@@ -1,0 +1,116 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+public import Errand
+import Logging
+import Synchronization
+
+/// A store, a client and a worker's worth of handlers for one test, on a clock that the test moves.
+///
+/// ```swift
+/// let harness = ErrandHarness { handlers, _ in
+///     handlers.add(WelcomeEmail.self) { email, _ in outbox.append(email.address) }
+/// }
+/// try await harness.client.enqueue(WelcomeEmail(address: "ada@example.org"))
+/// try await harness.runDue()
+/// ```
+public struct ErrandHarness: Sendable {
+    /// The clock of the store, the client and the workers.
+    public let clock: ManualClock
+    /// Where the jobs live; a memory store unless given.
+    public let store: any JobStore
+    /// Enqueues and asks.
+    public let client: JobClient
+    /// What happens, in the client and in every worker of this harness.
+    public let events: EventHub
+    /// How jobs are done.
+    public let handlers: JobHandlers
+    /// How workers of this harness work.
+    public var configuration: WorkerConfiguration
+
+    /// A harness.
+    /// - Parameters:
+    ///   - seed: Makes ids and jitter repeatable.
+    ///   - register: Adds the handlers; gets a client to enqueue from inside them.
+    public init(
+        clock: ManualClock = ManualClock(),
+        store: (any JobStore)? = nil,
+        configuration: WorkerConfiguration = WorkerConfiguration(),
+        seed: UInt64 = 1,
+        register: (inout JobHandlers, JobClient) -> Void = { _, _ in }
+    ) {
+        self.clock = clock
+        let store = store ?? MemoryStore(clock: clock)
+        self.store = store
+        self.configuration = configuration
+        events = EventHub()
+        client = JobClient(store: store, events: events, clock: clock, chance: Chance(SeededGenerator(seed: seed)))
+        var handlers = JobHandlers()
+        register(&handlers, client)
+        self.handlers = handlers
+    }
+
+    /// A worker of this harness that does not run yet.
+    public func worker(interceptors: [any JobInterceptor] = []) -> Worker {
+        Worker(
+            store: store,
+            handlers: handlers,
+            configuration: configuration,
+            interceptors: interceptors,
+            events: events,
+            logger: Logger(label: "harness") { _ in SwiftLogNoOpLogHandler() },
+            clock: clock,
+            chance: Chance(SeededGenerator(seed: 2))
+        )
+    }
+
+    /// Runs a worker for the length of `body`, then stops it; what it still runs is given back.
+    public func withWorker<Value: Sendable>(
+        _ worker: Worker? = nil,
+        _ body: (Worker) async throws -> Value
+    ) async throws -> Value {
+        let worker = worker ?? self.worker()
+        let running = Task { try await worker.run() }
+        do {
+            let value = try await body(worker)
+            running.cancel()
+            try await running.value
+            return value
+        } catch {
+            running.cancel()
+            try? await running.value
+            throw error
+        }
+    }
+
+    /// Runs everything that is ready or due at the clock's time, also what that enqueues, until nothing is left
+    /// that could start now. Jobs whose time is later stay.
+    /// - Returns: The jobs that ended an attempt, in the order of their ends.
+    @discardableResult
+    public func runDue() async throws -> [JobID] {
+        let stream = events.events(buffer: 100_000)
+        return try await withWorker { _ in
+            var ended: [JobID] = []
+            var iterator = stream.makeAsyncIterator()
+            while try await hasWork() {
+                guard let event = await iterator.next() else { break }
+                if case .ended(let id, _, _, _, _) = event { ended.append(id) }
+            }
+            return ended
+        }
+    }
+
+    private func hasWork() async throws -> Bool {
+        let counts = try await store.counts()
+        if counts.count(.running) > 0 { return true }
+        let pauses = try await store.pauses()
+        let runnable = try await store.list(
+            JobFilter(states: [.ready, .scheduled, .retrying], names: Set(handlers.names.keys), isHeld: false),
+            page: JobPageRequest(limit: JobPageRequest.largest)
+        )
+        return runnable.jobs.contains { job in
+            job.runAt <= clock.now && job.payload.version <= handlers.names[job.name] ?? 0
+                && !pauses.contains { $0.covers(queue: job.queue, name: job.name, at: clock.now) }
+        }
+    }
+}
