@@ -1,0 +1,178 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import ErrandCore
+import Logging
+import Synchronization
+
+extension BackgroundRunner {
+    typealias TaskID = BackgroundRunnerStateMachine.TaskID
+    typealias HoldID = BackgroundRunnerStateMachine.HoldID
+    typealias Machine = BackgroundRunnerStateMachine
+
+    /// Why a running attempt was cancelled.
+    enum CancelReason {
+        case timeout
+        case handle
+        case shutdown
+    }
+
+    /// What wakes `run()`.
+    enum ShutdownSignal {
+        case graceful
+        case cancelled
+        case deadline
+        case timeUp
+        case idle
+    }
+
+    struct Record {
+        let task: BackgroundTask
+        /// When it could have started, had there been a slot.
+        var since: Duration
+        var attempt = 0
+        var swiftTask: Task<Void, Never>?
+        var timer: ClockTimer?
+        var cancelReason: CancelReason?
+    }
+
+    enum Hold {
+        /// Not admitted, nobody waits yet.
+        case open
+        case waiting(CheckedContinuation<Void, Never>)
+        /// Admitted before anybody waited.
+        case admitted
+    }
+
+    /// What is to be done after the lock is released.
+    struct Effects {
+        var launches: [BackgroundTask] = []
+        var ended: [Ended] = []
+        var resumes: [CheckedContinuation<Void, Never>] = []
+        var queued = 0
+        var running = 0
+        var becameIdle = false
+    }
+
+    /// A task that has just ended, and who waits for that.
+    struct Ended {
+        let task: BackgroundTask
+        let outcome: BackgroundTaskOutcome
+        let waiters: [CheckedContinuation<BackgroundTaskOutcome, Never>]
+    }
+
+    struct State {
+        var machine: Machine
+        var generator: any RandomNumberGenerator & Sendable
+        let isRecording: Bool
+        var records: [TaskID: Record] = [:]
+        var holds: [HoldID: Hold] = [:]
+        var pending: [BackgroundTask] = []
+        var finished: [BackgroundTaskReport] = []
+        /// What shutdown dropped, cancelled or left behind.
+        var lost: [BackgroundTaskReport] = []
+        /// The end of the whole shutdown in uptime, once the server was told to stop.
+        var deadline: Duration?
+
+        static let recordLimit = 10_000
+
+        /// Ends a task under the lock, so that a task added to follow it sees it either running or ended.
+        mutating func end(_ task: BackgroundTask, _ outcome: BackgroundTaskOutcome, isLost: Bool = false) -> Ended? {
+            let record = records.removeValue(forKey: task.id)
+            record?.timer?.cancel()
+            guard let waiters = task.end(outcome) else { return nil }
+            if isRecording && finished.count < Self.recordLimit { finished.append(task.report) }
+            if isLost { lost.append(task.report) }
+            return Ended(task: task, outcome: outcome, waiters: waiters)
+        }
+
+        /// Turns the machine's numbers into tasks and continuations.
+        mutating func effects(of actions: Machine.Actions) -> Effects {
+            var effects = Effects(queued: actions.queued, running: actions.running)
+            effects.launches = actions.start.compactMap { records[$0]?.task }
+            for id in actions.skip {
+                guard let task = records[id]?.task, let ended = end(task, .skipped) else { continue }
+                effects.ended.append(ended)
+            }
+            for id in actions.admitted {
+                switch holds[id] {
+                case .waiting(let continuation):
+                    effects.resumes.append(continuation)
+                    holds[id] = nil
+                case .open: holds[id] = .admitted
+                case .admitted, nil: break
+                }
+            }
+            effects.becameIdle = machine.phase != .accepting && machine.isIdle
+            return effects
+        }
+
+        /// The tasks as the machine wants them, each with what is known about the one it follows.
+        mutating func arrivals(_ batch: BackgroundBatch, now: Duration) -> [Machine.Line] {
+            batch.lines.map { line in
+                Machine.Line(
+                    tasks: line.tasks.compactMap { task in
+                        // One cancelled through its handle has ended already.
+                        guard task.result == nil else { return nil }
+                        records[task.id] = Record(task: task, since: now)
+                        return Machine.Arrival(
+                            id: task.id,
+                            dependency: dependency(of: task),
+                            attempts: task.options.retry.maxAttempts
+                        )
+                    },
+                    width: line.width
+                )
+            }
+        }
+
+        private func dependency(of task: BackgroundTask) -> Machine.Dependency {
+            guard let other = task.options.after?.task else { return .none }
+            guard let outcome = other.result else { return .pending(other.id) }
+            return outcome.isSuccess ? .succeeded : .missed
+        }
+    }
+
+    /// Changes the state under the lock and does outside of it what follows.
+    func transact<Answer>(_ change: (inout State) -> (Answer, Machine.Actions)) -> Answer {
+        let (answer, effects) = state.withLock { state in
+            let (answer, actions) = change(&state)
+            return (answer, state.effects(of: actions))
+        }
+        carryOut(effects)
+        return answer
+    }
+
+    func carryOut(_ effects: Effects) {
+        metrics.changed(queued: effects.queued, running: effects.running)
+        for task in effects.launches { launch(task) }
+        for ended in effects.ended { announce(ended) }
+        for continuation in effects.resumes { continuation.resume() }
+        if effects.becameIdle { signals.continuation.yield(.idle) }
+    }
+
+    /// Tells everybody about a task that ended without running.
+    func announce(_ ended: Ended, isLogged: Bool = true) {
+        let task = ended.task
+        metrics.ended(name: task.name, outcome: ended.outcome, duration: nil)
+        switch ended.outcome {
+        case .skipped where isLogged:
+            task.logger.info("background task skipped: the one it follows did not succeed", metadata: metadata(task))
+        case .dropped(let reason):
+            metrics.dropped(reason)
+            if isLogged {
+                var metadata = metadata(task)
+                metadata[BackgroundLog.reason] = "\(reason.rawValue)"
+                task.logger.log(level: reason.level, "background task dropped", metadata: metadata)
+            }
+        default: break
+        }
+        for waiter in ended.waiters { waiter.resume(returning: ended.outcome) }
+    }
+
+    /// Ends a task that will not run.
+    func drop(_ task: BackgroundTask, _ reason: BackgroundDropReason, isLogged: Bool = true) {
+        let ended = state.withLock { $0.end(task, .dropped(reason), isLost: reason == .shutdown) }
+        if let ended { announce(ended, isLogged: isLogged) }
+    }
+}

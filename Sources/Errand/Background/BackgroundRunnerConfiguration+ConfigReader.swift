@@ -1,0 +1,98 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+public import Configuration
+
+extension BackgroundRunnerConfiguration {
+    /// Reads the configuration; what is not given keeps its default.
+    ///
+    /// - Configuration keys, all optional:
+    ///   - `concurrency` (int): tasks at once
+    ///   - `queueLimit` (int): tasks that may wait
+    ///   - `overflow` (string): `wait`, `shed` or `callerRuns`
+    ///   - `tasksPerRequest` (int): tasks one request may add
+    ///   - `timeoutMs` (int): time for an attempt in milliseconds; 0 for no limit
+    ///   - `cancellationGraceMs` (int): time for a timed-out task to end, in milliseconds
+    ///   - `slowThresholdMs` (int): age at which a task is logged as slow, in milliseconds
+    ///   - `executor` (string): `own` or `shared`
+    ///   - `executorThreads` (int): threads for tasks
+    ///   - `blockingThreads` (int): threads for `addBlocking`
+    ///   - `blockingThresholdMs` (int): held-thread time that is logged, in milliseconds
+    ///   - `sharedPoolProbeMs` (int): interval of the probe in milliseconds; 0 for none
+    ///   - `sharedPoolThresholdMs` (int): shared-pool wait that is logged, in milliseconds
+    ///   - `flushTimeoutMs` (int): time to store staged jobs, in milliseconds
+    ///   - `drainMs` (int): time for tasks to go on at shutdown, in milliseconds
+    ///   - `drainGraceMs` (int): time for cancelled tasks to end, in milliseconds
+    ///   - `shutdownDeadlineMs` (int): time for the whole shutdown, in milliseconds
+    ///   - `trace` (string): `child` or `link`
+    ///
+    /// - Parameter reader: Where to read from; scope it, for example to `background`.
+    /// - Throws: An error that names the key when a value cannot be used.
+    public init(reader: ConfigReader) throws {
+        self.init()
+        try reader.set(&concurrency, "concurrency", atLeast: 1)
+        try reader.set(&queueLimit, "queueLimit", atLeast: 0)
+        try reader.set(&overflow, "overflow")
+        try reader.set(&tasksPerRequest, "tasksPerRequest", atLeast: 1)
+        try reader.set(&timeout, "timeoutMs")
+        try reader.set(&cancellationGrace, "cancellationGraceMs")
+        try reader.set(&slowThreshold, "slowThresholdMs")
+        try reader.set(&executor, "executor")
+        try reader.set(&executorThreads, "executorThreads", atLeast: 1)
+        try reader.set(&blockingThreads, "blockingThreads", atLeast: 1)
+        try reader.set(&blockingThreshold, "blockingThresholdMs")
+        try reader.set(&sharedPoolProbe, "sharedPoolProbeMs")
+        try reader.set(&sharedPoolThreshold, "sharedPoolThresholdMs")
+        try reader.set(&flushTimeout, "flushTimeoutMs")
+        try reader.set(&drain, "drainMs")
+        try reader.set(&drainGrace, "drainGraceMs")
+        try reader.set(&shutdownDeadline, "shutdownDeadlineMs")
+        try reader.set(&trace, "trace")
+    }
+}
+
+/// A value in the configuration that cannot be used.
+public struct BackgroundConfigurationError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The key, without the reader's scope.
+    public let key: String
+    /// What is wrong and what would be right.
+    public let message: String
+
+    public var description: String { "\(key): \(message)" }
+}
+
+extension ConfigReader {
+    fileprivate func whole(_ key: String, atLeast lowest: Int) throws -> Int? {
+        let number = int(forKey: ConfigKey(stringLiteral: key))
+        // A text that is no number reads as nil, like a key that is absent; only as a string can it be seen.
+        let text = number.map(String.init) ?? string(forKey: ConfigKey(stringLiteral: key))
+        guard let text else { return nil }
+        guard let number, number >= lowest else {
+            throw BackgroundConfigurationError(
+                key: key,
+                message: "'\(text)' cannot be used; give a whole number of \(lowest) or more"
+            )
+        }
+        return number
+    }
+
+    fileprivate func set(_ value: inout Int, _ key: String, atLeast lowest: Int) throws {
+        if let number = try whole(key, atLeast: lowest) { value = number }
+    }
+
+    fileprivate func set(_ value: inout Duration, _ key: String) throws {
+        if let number = try whole(key, atLeast: 0) { value = .milliseconds(number) }
+    }
+
+    fileprivate func set(_ value: inout Duration?, _ key: String) throws {
+        if let number = try whole(key, atLeast: 0) { value = number == 0 ? nil : .milliseconds(number) }
+    }
+
+    fileprivate func set<Word: RawRepresentable<String>>(_ value: inout Word, _ key: String) throws {
+        guard let text = string(forKey: ConfigKey(stringLiteral: key)) else { return }
+        guard let word = Word(rawValue: text) else {
+            throw BackgroundConfigurationError(key: key, message: "'\(text)' is not one of the words it can be")
+        }
+        value = word
+    }
+}

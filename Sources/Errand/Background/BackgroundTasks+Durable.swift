@@ -1,0 +1,137 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import ErrandCore
+import Logging
+import Synchronization
+
+extension BackgroundTasks {
+    /// Stages a job. It is stored with all others of the request in one write, after the handler has returned
+    /// and before the response leaves; one staged later, from a streaming body or a task, at once.
+    func stage(when: BackgroundCondition, _ make: () throws -> NewJob) {
+        let staged = StagedJob(when: when, job: Result { try make() })
+        let isLate = state.withLock { state in
+            if state.isHandedOver { return true }
+            state.staged.append(staged)
+            return false
+        }
+        if isLate { storeLate([staged], status: state.withLock { $0.status }) }
+    }
+
+    /// Stores what was staged, before the response leaves.
+    /// - Parameter status: Of the response that is about to leave; it decides which jobs are stored.
+    /// - Returns: Why the client must not be told that all is well; `nil` when everything is stored.
+    package func flush(status: Int) async -> BackgroundError? {
+        let staged = takeStaged()
+        let chosen = staged.filter { $0.when.holds(status: status, delivery: .complete) }
+        guard !chosen.isEmpty else { return nil }
+        do {
+            try await runner.store(try chosen.map { try $0.job.get() })
+            return nil
+        } catch let error as BackgroundError {
+            logFlush(error, count: chosen.count)
+            return error
+        } catch {
+            let problem = BackgroundError(.invalidJob, "a job could not be encoded; none was stored", cause: error)
+            logFlush(problem, count: chosen.count)
+            return problem
+        }
+    }
+
+    /// Stores what was staged while the body was written, when no status can be changed any more: errors are
+    /// retried and logged like those of a task.
+    func flushLate() {
+        let staged = takeStaged()
+        if !staged.isEmpty { storeLate(staged, status: state.withLock { $0.status }) }
+    }
+
+    private func takeStaged() -> [StagedJob] {
+        state.withLock { state in
+            defer { state.staged = [] }
+            return state.staged
+        }
+    }
+
+    private func storeLate(_ staged: [StagedJob], status: Int?) {
+        let chosen = staged.filter { $0.when.holds(status: status ?? 200, delivery: .complete) }
+        guard !chosen.isEmpty else { return }
+        let runner = runner
+        let options = BackgroundTask.Options(when: .always, retry: .attempts(3))
+        let task = makeTask("enqueue", options) { try await runner.store(try chosen.map { try $0.job.get() }) }
+        _ = runner.submitLate(task)
+    }
+
+    private func logFlush(_ error: BackgroundError, count: Int) {
+        var metadata: Logger.Metadata = [BackgroundLog.count: "\(count)"]
+        metadata.add(error)
+        logger.error("staged jobs were not stored; the response becomes an error", metadata: metadata)
+    }
+}
+
+extension BackgroundRunner {
+    /// Stores jobs in one write, or gives up after `flushTimeout`. After that it is unknown whether they are
+    /// stored: a repetition by the client is safe only with a unique key.
+    /// - Throws: ``BackgroundError`` with code `notStored`.
+    func store(_ jobs: [NewJob]) async throws {
+        guard let store = self.jobs else {
+            throw BackgroundError(
+                .notStored,
+                "this BackgroundRunner has no store: make it with BackgroundRunner(jobs:)"
+            )
+        }
+        let limit = configuration.flushTimeout
+        // In a task of its own: a store that ignores cancellation must not keep the response.
+        let answer = FirstAnswer()
+        let writing = Task {
+            do {
+                try await store.insert(jobs)
+                answer.give(nil)
+            } catch {
+                answer.give(BackgroundError(.notStored, "the store refused or could not be reached", cause: error))
+            }
+        }
+        let timer = clock.schedule(after: limit) {
+            answer.give(BackgroundError(.notStored, "the store did not answer within \(limit); jobs may be stored"))
+            writing.cancel()
+        }
+        defer { timer.cancel() }
+        if let error = await answer.wait() { throw error }
+    }
+}
+
+/// The first of several answers, for one who waits.
+private final class FirstAnswer: Sendable {
+    private enum State {
+        case open
+        case waiting(CheckedContinuation<BackgroundError?, Never>)
+        case given(BackgroundError?)
+    }
+
+    private let state = Mutex<State>(.open)
+
+    func give(_ answer: BackgroundError?) {
+        let waiter: CheckedContinuation<BackgroundError?, Never>? = state.withLock { state in
+            switch state {
+            case .given: return nil
+            case .open:
+                state = .given(answer)
+                return nil
+            case .waiting(let continuation):
+                state = .given(answer)
+                return continuation
+            }
+        }
+        waiter?.resume(returning: answer)
+    }
+
+    func wait() async -> BackgroundError? {
+        await withCheckedContinuation { continuation in
+            let known: BackgroundError?? = state.withLock { state in
+                if case .given(let answer) = state { return .some(answer) }
+                state = .waiting(continuation)
+                return nil
+            }
+            if let known { continuation.resume(returning: known) }
+        }
+    }
+}

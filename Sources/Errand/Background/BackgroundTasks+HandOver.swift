@@ -1,0 +1,101 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import Synchronization
+
+extension BackgroundTasks {
+    /// Whether anything was added, staged or reserved that the end of the response must be waited for.
+    package var hasWork: Bool {
+        state.withLock { !$0.tasks.isEmpty || !$0.staged.isEmpty || $0.isOverLimit || $0.reserved > 0 }
+    }
+
+    /// The status of the response that goes out. Called once, before it is written.
+    package func responded(status: Int) {
+        state.withLock { $0.status = status }
+    }
+
+    /// Gives the tasks to the runner now that the response is written. Only the first call does anything.
+    ///
+    /// Suspends, and so holds the connection, while the runner's queue is full and its policy is to wait.
+    /// - Throws: The first error of a task, only in mode `.immediate(rethrow: true)`.
+    package func handOver(_ delivery: BackgroundDelivery) async throws {
+        flushLate()
+        guard let batch = takeBatch(delivery) else { return }
+        try await runner.take(batch)
+    }
+
+    /// As ``handOver(_:)`` for where nobody can wait: the response was dropped without being written.
+    package func handOverNow(_ delivery: BackgroundDelivery) {
+        flushLate()
+        guard let batch = takeBatch(delivery) else { return }
+        runner.takeNow(batch)
+    }
+
+    private func takeBatch(_ delivery: BackgroundDelivery) -> BackgroundBatch? {
+        let taken: (tasks: [BackgroundTask], width: Int, reserved: Int, isOverLimit: Bool, status: Int)? =
+            state.withLock { state in
+                guard !state.isHandedOver else { return nil }
+                state.isHandedOver = true
+                state.delivery = delivery
+                defer {
+                    state.tasks = []
+                    state.reserved = 0
+                    state.isOverLimit = false
+                }
+                return (state.tasks, state.width, state.reserved, state.isOverLimit, state.status ?? 200)
+            }
+        guard let taken else { return nil }
+        let batch = BackgroundBatch(
+            tasks: filter(taken.tasks, status: taken.status, delivery: delivery),
+            width: taken.width,
+            reserved: taken.reserved,
+            isOverLimit: taken.isOverLimit,
+            lineLimit: runner.configuration.tasksPerRequest
+        )
+        return batch.isEmpty ? nil : batch
+    }
+
+    /// The tasks whose condition holds. The others are dropped: with one line in the log for those that would
+    /// have run after a success, silently for those that wanted a failure.
+    private func filter(_ tasks: [BackgroundTask], status: Int, delivery: BackgroundDelivery) -> [BackgroundTask] {
+        let missed = tasks.filter { !$0.options.when.holds(status: status, delivery: delivery) }
+        guard !missed.isEmpty else { return tasks }
+        let told = missed.filter { $0.options.when != .failure }.map { Logger.MetadataValue.string($0.name) }
+        if !told.isEmpty {
+            logger.info(
+                "background tasks dropped",
+                metadata: [
+                    BackgroundLog.reason: "\(BackgroundDropReason.condition.rawValue)",
+                    BackgroundLog.status: "\(status)",
+                    BackgroundLog.task: .array(told),
+                ]
+            )
+        }
+        for task in missed { runner.drop(task, .condition, isLogged: false) }
+        return tasks.filter { $0.options.when.holds(status: status, delivery: delivery) }
+    }
+}
+
+/// What one request hands to the runner.
+struct BackgroundBatch: Sendable {
+    let tasks: [BackgroundTask]
+    let width: Int
+    let reserved: Int
+    let isOverLimit: Bool
+    let lineLimit: Int
+
+    var isEmpty: Bool { tasks.isEmpty && reserved == 0 && !isOverLimit }
+
+    /// The tasks in their lines: the ordered ones in one, those that stepped out of it, and those beyond the
+    /// limit per request, in one each.
+    var lines: [(tasks: ArraySlice<BackgroundTask>, width: Int)] {
+        if tasks.count <= lineLimit && !tasks.contains(where: \.options.isConcurrent) { return [(tasks[...], width)] }
+        var line: [BackgroundTask] = []
+        var others: [BackgroundTask] = []
+        for task in tasks {
+            if task.options.isConcurrent || line.count >= lineLimit { others.append(task) } else { line.append(task) }
+        }
+        return [(line[...], width)] + others.map { ([$0], 1) }
+    }
+}

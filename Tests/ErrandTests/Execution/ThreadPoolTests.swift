@@ -1,0 +1,119 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import Errand
+import ErrandCore
+import ErrandTesting
+import Foundation
+import Synchronization
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct ThreadPoolTests {
+    let clock = ManualClock()
+
+    @Test("One thread runs the work in the order of submission")
+    func order() async {
+        let pool = ThreadPool(threads: 1, name: "order", clock: clock)
+        let (numbers, continuation) = AsyncStream.makeStream(of: Int.self)
+        for number in 0..<100 { pool.submit { continuation.yield(number) } }
+        pool.submit { continuation.finish() }
+        var seen: [Int] = []
+        for await number in numbers { seen.append(number) }
+        #expect(seen == Array(0..<100))
+    }
+
+    @Test("As many pieces of work block at once as there are threads, and the next one waits")
+    func width() async {
+        let pool = ThreadPool(threads: 3, name: "width", clock: clock)
+        let gate = ThreadGate()
+        let (entered, continuation) = AsyncStream.makeStream(of: Int.self)
+        for number in 0..<4 {
+            pool.submit {
+                continuation.yield(number)
+                gate.wait()
+            }
+        }
+        var iterator = entered.makeAsyncIterator()
+        for _ in 0..<3 { _ = await iterator.next() }
+        #expect(pool.waiting == 1)
+        gate.open()
+        #expect(await iterator.next() == 3)
+    }
+
+    @Test("Stopping finishes the line, then refuses")
+    func stopping() async {
+        let pool = ThreadPool(threads: 2, name: "stop", clock: clock)
+        let ran = Atomic(0)
+        let gate = ThreadGate()
+        for _ in 0..<10 {
+            pool.submit {
+                gate.wait()
+                ran.add(1, ordering: .relaxed)
+            }
+        }
+        await withCheckedContinuation { continuation in
+            pool.stop { continuation.resume() }
+            gate.open()
+        }
+        #expect(ran.load(ordering: .relaxed) == 10)
+        #expect(!pool.submit {})
+    }
+
+    @Test("A task on a lane runs on the pool's threads, and so do its child tasks")
+    func lanes() async {
+        let pool = ThreadPool(threads: 1, name: "lane", clock: clock)
+        let lane = WorkLane(name: "task", pool: pool)
+        let names = await Task(executorPreference: lane) {
+            async let child = threadName()
+            await Task.yield()
+            return [threadName(), await child]
+        }
+        .value
+        #expect(names == ["lane-0", "lane-0"])
+    }
+
+    @Test("A task whose pool was stopped still ends")
+    func stoppedLane() async {
+        let pool = ThreadPool(threads: 1, name: "gone", clock: clock)
+        let lane = WorkLane(name: "task", pool: pool)
+        pool.stop()
+        #expect(await Task(executorPreference: lane) { 42 }.value == 42)
+    }
+
+    @Test("runBlocking answers with the value or the error, and tells how long the work waited")
+    func blocking() async throws {
+        struct Oops: Error {}
+        let pool = ThreadPool(threads: 1, name: "block", clock: clock)
+        #expect(try await pool.runBlocking { 7 } == 7)
+        await #expect(throws: Oops.self) { try await pool.runBlocking { throw Oops() } }
+
+        let gate = ThreadGate()
+        pool.submit { gate.wait() }
+        let waited = Mutex(Duration.zero)
+        async let late: Void = pool.runBlocking({}, onStart: { wait in waited.withLock { $0 = wait } })
+        while pool.waiting == 0 { await Task.yield() }
+        clock.advance(by: .seconds(3))
+        gate.open()
+        try await late
+        #expect(waited.withLock { $0 } == .seconds(3))
+    }
+
+    @Test("Blocking work cancelled in the line does not run; a stopped pool refuses it")
+    func cancelledBlocking() async {
+        let pool = ThreadPool(threads: 1, name: "cancel", clock: clock)
+        let gate = ThreadGate()
+        pool.submit { gate.wait() }
+        let waiting = Task { try await pool.runBlocking { Issue.record("ran") } }
+        while pool.waiting == 0 { await Task.yield() }
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+        gate.open()
+        pool.stop()
+        await #expect(throws: CancellationError.self) { try await pool.runBlocking {} }
+    }
+}
+
+private func threadName() -> String {
+    (try? String(contentsOfFile: "/proc/thread-self/comm", encoding: .utf8))?
+        .trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+}
