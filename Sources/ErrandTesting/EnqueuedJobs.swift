@@ -56,5 +56,8 @@ public func expectNotEnqueued<J: Job>(
 ) async throws {
     let found = try await store.enqueued(type).filter { fits($0.job) }
     guard !found.isEmpty else { return }
-    Issue.record("expected no job '\(J.name)' that fits; stored are \(found.map(\.job))", sourceLocation: sourceLocation)
+    Issue.record(
+        "expected no job '\(J.name)' that fits; stored are \(found.map(\.job))",
+        sourceLocation: sourceLocation
+    )
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import ErrandCore
+import HeapModule
 
 extension MemoryStore {
     public func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport {

@@ -1,6 +1,7 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
+import DequeModule
 public import ErrandCore
 
 extension MemoryStore {
