@@ -28,6 +28,15 @@ public struct ErrandHarness: Sendable {
     /// How workers of this harness work.
     public var configuration: WorkerConfiguration
 
+    /// The default settings of a harness's workers: they never stop trusting their leases, because a test may
+    /// move the clock by hours between two beats.
+    public static var patient: WorkerConfiguration {
+        var configuration = WorkerConfiguration()
+        configuration.fenceAfter = .days(1000)
+        configuration.deadAfter = .days(2000)
+        return configuration
+    }
+
     /// A harness.
     /// - Parameters:
     ///   - seed: Makes ids and jitter repeatable.
@@ -35,7 +44,7 @@ public struct ErrandHarness: Sendable {
     public init(
         clock: ManualClock = ManualClock(),
         store: (any JobStore)? = nil,
-        configuration: WorkerConfiguration = WorkerConfiguration(),
+        configuration: WorkerConfiguration = ErrandHarness.patient,
         seed: UInt64 = 1,
         register: (inout JobHandlers, JobClient) -> Void = { _, _ in }
     ) {
