@@ -3,7 +3,6 @@
 
 import ErrandCore
 import ErrandTesting
-import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct ManualClockTests {
@@ -21,12 +20,12 @@ import Testing
     @Test("Due actions run in order with the time at each deadline, later ones wait")
     func firing() {
         let clock = clock
-        let seen = Mutex<[Timestamp]>([])
+        let seen = Recorder<Timestamp>()
         for seconds in [3, 1, 2, 9] {
-            clock.schedule(after: .seconds(seconds)) { seen.withLock { $0.append(clock.now) } }
+            clock.schedule(after: .seconds(seconds)) { seen.record(clock.now) }
         }
         clock.advance(by: .seconds(5))
-        #expect(seen.withLock { $0 } == [1, 2, 3].map { .epoch + .seconds($0) })
+        #expect(seen.values == [1, 2, 3].map { .epoch + .seconds($0) })
         #expect(clock.timerCount == 1)
         #expect(clock.now == .epoch + .seconds(5))
     }
@@ -34,22 +33,22 @@ import Testing
     @Test("An action scheduled by an action runs in the same move when it is due in it")
     func nested() {
         let clock = clock
-        let seen = Mutex<[Duration]>([])
+        let seen = Recorder<Duration>()
         clock.schedule(after: .seconds(1)) {
-            clock.schedule(after: .seconds(1)) { seen.withLock { $0.append(clock.uptime) } }
-            clock.schedule(after: .seconds(7)) { seen.withLock { $0.append(clock.uptime) } }
+            clock.schedule(after: .seconds(1)) { seen.record(clock.uptime) }
+            clock.schedule(after: .seconds(7)) { seen.record(clock.uptime) }
         }
         clock.advance(by: .seconds(4))
-        #expect(seen.withLock { $0 } == [.seconds(2)])
+        #expect(seen.values == [.seconds(2)])
     }
 
     @Test("Nothing runs inside schedule, and a move by zero runs what is due now")
     func zero() {
-        let ran = Mutex(false)
-        clock.schedule(after: .zero) { ran.withLock { $0 = true } }
-        #expect(!ran.withLock { $0 })
+        let ran = Recorder<Bool>()
+        clock.schedule(after: .zero) { ran.record(true) }
+        #expect(ran.values.isEmpty)
         clock.advance(by: .zero)
-        #expect(ran.withLock { $0 })
+        #expect(ran.values == [true])
     }
 
     @Test("A cancelled timer does not run and is not counted")

@@ -6,7 +6,7 @@ import Logging
 public import ServiceLifecycle
 import Synchronization
 
-extension BackgroundRunner: Service {
+extension BackgroundRunner: Service, StopsWithServer {
     /// Waits for shutdown, then drains.
     ///
     /// On graceful shutdown, which reaches the runner only after the server has finished its connections:

@@ -135,6 +135,10 @@ public final class BackgroundRunner: Sendable {
         state = Mutex(State(machine: machine, generator: generator, isRecording: mode != .live))
     }
 
+    /// Whether tasks are handed over before the response is returned: in the modes for tests, so that a test
+    /// that has its response sees what the request did.
+    package var runsBeforeResponse: Bool { mode != .live }
+
     func makeID() -> UInt64 { nextID.add(1, ordering: .relaxed).newValue }
 
     /// Runs `work` now, supervised as any background task, for code that answers no request: WebSocket

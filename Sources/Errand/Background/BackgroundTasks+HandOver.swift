@@ -5,9 +5,19 @@ import Logging
 import Synchronization
 
 extension BackgroundTasks {
-    /// Whether anything was added, staged or reserved that the end of the response must be waited for.
-    package var hasWork: Bool {
-        state.withLock { !$0.tasks.isEmpty || !$0.staged.isEmpty || $0.isOverLimit || $0.reserved > 0 }
+    /// Ends the collecting for a request that has given nothing to do; what a task it left behind still adds
+    /// runs at once.
+    /// - Returns: `false`, and nothing has changed, when there is something to do at the end of the response.
+    package func closeIfIdle(status: Int) -> Bool {
+        state.withLock { state in
+            guard state.tasks.isEmpty, state.staged.isEmpty, !state.isOverLimit, state.reserved == 0 else {
+                return false
+            }
+            state.isHandedOver = true
+            state.status = status
+            state.delivery = .complete
+            return true
+        }
     }
 
     /// The status of the response that goes out. Called once, before it is written.

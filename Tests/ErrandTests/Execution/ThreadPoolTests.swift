@@ -5,7 +5,6 @@ import Errand
 import ErrandCore
 import ErrandTesting
 import Foundation
-import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct ThreadPoolTests {
@@ -43,19 +42,19 @@ import Testing
     @Test("Stopping finishes the line, then refuses")
     func stopping() async {
         let pool = ThreadPool(threads: 2, name: "stop", clock: clock)
-        let ran = Atomic(0)
+        let ran = Recorder<Bool>()
         let gate = ThreadGate()
         for _ in 0..<10 {
             pool.submit {
                 gate.wait()
-                ran.add(1, ordering: .relaxed)
+                ran.record(true)
             }
         }
         await withCheckedContinuation { continuation in
             pool.stop { continuation.resume() }
             gate.open()
         }
-        #expect(ran.load(ordering: .relaxed) == 10)
+        #expect(ran.values.count == 10)
         #expect(!pool.submit {})
     }
 
@@ -89,13 +88,13 @@ import Testing
 
         let gate = ThreadGate()
         pool.submit { gate.wait() }
-        let waited = Mutex(Duration.zero)
-        async let late: Void = pool.runBlocking({}, onStart: { wait in waited.withLock { $0 = wait } })
+        let waited = Recorder<Duration>()
+        async let late: Void = pool.runBlocking({}, onStart: { wait in waited.record(wait) })
         while pool.waiting == 0 { await Task.yield() }
         clock.advance(by: .seconds(3))
         gate.open()
         try await late
-        #expect(waited.withLock { $0 } == .seconds(3))
+        #expect(waited.values == [.seconds(3)])
     }
 
     @Test("Blocking work cancelled in the line does not run; a stopped pool refuses it")
