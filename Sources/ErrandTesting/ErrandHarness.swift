@@ -97,16 +97,15 @@ public struct ErrandHarness: Sendable {
     /// - Returns: The jobs that ended an attempt, in the order of their ends.
     @discardableResult
     public func runDue() async throws -> [JobID] {
-        let stream = events.events(buffer: 100_000)
-        return try await withWorker { _ in
-            var ended: [JobID] = []
+        let ended = EndedJobs()
+        let registration = events.observe { if case .ended(let id, _, _, _, _) = $0 { ended.append(id) } }
+        defer { registration.cancel() }
+        let stream = events.events(buffer: 1)
+        try await withWorker { _ in
             var iterator = stream.makeAsyncIterator()
-            while try await hasWork() {
-                guard let event = await iterator.next() else { break }
-                if case .ended(let id, _, _, _, _) = event { ended.append(id) }
-            }
-            return ended
+            while try await hasWork() { _ = await iterator.next(isolation: nil) }
         }
+        return ended.all
     }
 
     private func hasWork() async throws -> Bool {
@@ -122,4 +121,13 @@ public struct ErrandHarness: Sendable {
                 && !pauses.contains { $0.covers(queue: job.queue, name: job.name, at: clock.now) }
         }
     }
+}
+
+/// The ends that one ``ErrandHarness/runDue()`` saw.
+private final class EndedJobs: Sendable {
+    private let jobs = Mutex<[JobID]>([])
+
+    func append(_ job: JobID) { jobs.withLock { $0.append(job) } }
+
+    var all: [JobID] { jobs.withLock { $0 } }
 }

@@ -7,7 +7,7 @@ import Synchronization
 public final class EventHub: Sendable {
     private struct State {
         var nextToken = 0
-        var subscribers: [Int: AsyncStream<ErrandEvent>.Continuation] = [:]
+        var observers: [Int: @Sendable (ErrandEvent) -> Void] = [:]
     }
 
     private let state = Mutex(State())
@@ -22,27 +22,33 @@ public final class EventHub: Sendable {
             of: ErrandEvent.self,
             bufferingPolicy: .bufferingNewest(max(buffer, 1))
         )
+        let registration = observe { continuation.yield($0) }
+        continuation.onTermination = { _ in registration.cancel() }
+        return stream
+    }
+
+    /// Calls `observer` for every event from now on, on whatever thread it happens; it must be short.
+    package func observe(_ observer: @escaping @Sendable (ErrandEvent) -> Void) -> HubRegistration {
         let token = state.withLock { state in
             state.nextToken += 1
-            state.subscribers[state.nextToken] = continuation
+            state.observers[state.nextToken] = observer
             return state.nextToken
         }
         count.add(1, ordering: .relaxed)
-        continuation.onTermination = { [weak self] _ in self?.remove(token) }
-        return stream
+        return HubRegistration { [weak self] in self?.remove(token) }
     }
 
     /// Tells every subscriber; `event` is built only if there is one.
     func publish(_ event: @autoclosure () -> ErrandEvent) {
         guard count.load(ordering: .relaxed) > 0 else { return }
-        let subscribers = state.withLock { Array($0.subscribers.values) }
-        guard !subscribers.isEmpty else { return }
+        let observers = state.withLock { Array($0.observers.values) }
+        guard !observers.isEmpty else { return }
         let event = event()
-        for subscriber in subscribers { subscriber.yield(event) }
+        for observer in observers { observer(event) }
     }
 
     private func remove(_ token: Int) {
-        let removed = state.withLock { $0.subscribers.removeValue(forKey: token) }
+        let removed = state.withLock { $0.observers.removeValue(forKey: token) }
         if removed != nil { count.subtract(1, ordering: .relaxed) }
     }
 }

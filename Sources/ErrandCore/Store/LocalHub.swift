@@ -118,7 +118,8 @@ public final class LocalHub: Sendable {
 public struct HubRegistration: Sendable {
     private let onCancel: @Sendable () -> Void
 
-    init(onCancel: @escaping @Sendable () -> Void) {
+    /// A registration whose ``cancel()`` calls `onCancel`.
+    package init(onCancel: @escaping @Sendable () -> Void) {
         self.onCancel = onCancel
     }
 

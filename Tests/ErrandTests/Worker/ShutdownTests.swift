@@ -117,9 +117,12 @@ struct ShutdownTests {
         #expect(try await handle.record().state == .succeeded)
     }
 
-    @Test("settings that make no sense are refused with the setting's name", arguments: [
-        "concurrency", "readAhead", "threads", "fenceAfter", "deadAfter", "slots", "weight", "shutdown",
-    ])
+    @Test(
+        "settings that make no sense are refused with the setting's name",
+        arguments: [
+            "concurrency", "readAhead", "threads", "fenceAfter", "deadAfter", "slots", "weight", "shutdown",
+        ]
+    )
     func settings(_ setting: String) async throws {
         var configuration = WorkerConfiguration()
         switch setting {

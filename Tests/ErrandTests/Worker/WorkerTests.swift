@@ -87,12 +87,15 @@ struct WorkerTests {
         #expect(record.fingerprint != nil)
     }
 
-    @Test("a handler steers the end of its attempt by what it throws", arguments: [
-        (JobControl.snooze(for: .minutes(5)), JobState.scheduled, 0, 0, 1),
-        (.retry(after: .minutes(7)), .retrying, 1, 1, 0),
-        (.fail(reason: "no such user"), .failed, 1, 1, 0),
-        (.cancel(reason: "not needed"), .cancelled, 1, 0, 0),
-    ])
+    @Test(
+        "a handler steers the end of its attempt by what it throws",
+        arguments: [
+            (JobControl.snooze(for: .minutes(5)), JobState.scheduled, 0, 0, 1),
+            (.retry(after: .minutes(7)), .retrying, 1, 1, 0),
+            (.fail(reason: "no such user"), .failed, 1, 1, 0),
+            (.cancel(reason: "not needed"), .cancelled, 1, 0, 0),
+        ]
+    )
     func steering(_ control: JobControl, _ state: JobState, attempt: Int, failures: Int, snoozes: Int) async throws {
         let harness = ErrandHarness { handlers, _ in
             handlers.add(Chore.self) { _, _ in throw control }
@@ -107,9 +110,12 @@ struct WorkerTests {
         #expect(record.attempts.count == 1)
     }
 
-    @Test("an error that knows when to try again is believed", arguments: [
-        (RetryAdvice.after(.minutes(3)), JobState.retrying), (.never, .failed), (.policy, .retrying),
-    ])
+    @Test(
+        "an error that knows when to try again is believed",
+        arguments: [
+            (RetryAdvice.after(.minutes(3)), JobState.retrying), (.never, .failed), (.policy, .retrying),
+        ]
+    )
     func hint(_ advice: RetryAdvice, _ state: JobState) async throws {
         struct TooMany: RetryHint { let retryAdvice: RetryAdvice }
         let harness = ErrandHarness { handlers, _ in
