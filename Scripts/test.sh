@@ -9,12 +9,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 Scripts/dependencies.sh test
 
-# An import that the manifest does not declare builds or fails by luck of the order; here it always fails.
-swift build --build-tests --explicit-target-dependency-import-check error
-
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 log=$temporary/test.log
+touch "$temporary/started"
+
+# An import that the manifest does not declare builds or fails by luck of the order; here it always fails.
+swift build --build-tests --explicit-target-dependency-import-check error
 
 status=0
 swift test --skip-build --disable-xctest "$@" 2>&1 </dev/null | tee "$log" || status=$?
@@ -23,6 +24,8 @@ if (($# == 0)); then
     kept=${TEST_LOG:-var/test.log}
     mkdir -p "$(dirname "$kept")"
     cp "$log" "$kept"
+    # Dated at the start: code edited while the tests ran was not tested.
+    touch -r "$temporary/started" "$kept"
 fi
 
 Scripts/test-summary.sh "$log" "$status"
