@@ -69,7 +69,7 @@ public struct ErrandHarness: Sendable {
             events: events,
             logger: Logger(label: "harness") { _ in SwiftLogNoOpLogHandler() },
             clock: clock,
-            chance: Chance(SeededGenerator(seed: 2))
+            chance: client.chance
         )
     }
 
@@ -108,16 +108,17 @@ public struct ErrandHarness: Sendable {
         return ended.all
     }
 
+    /// One look, so that a job cannot be missed while it moves from ready to running.
     private func hasWork() async throws -> Bool {
-        let counts = try await store.counts()
-        if counts.count(.running) > 0 { return true }
         let pauses = try await store.pauses()
-        let runnable = try await store.list(
-            JobFilter(states: [.ready, .scheduled, .retrying], names: Set(handlers.names.keys), isHeld: false),
+        let unfinished = try await store.list(
+            JobFilter(states: [.ready, .scheduled, .retrying, .running], names: Set(handlers.names.keys)),
             page: JobPageRequest(limit: JobPageRequest.largest)
         )
-        return runnable.jobs.contains { job in
-            job.runAt <= clock.now && job.payload.version <= handlers.names[job.name] ?? 0
+        return unfinished.jobs.contains { job in
+            if job.state == .running { return true }
+            return job.hold == nil && job.runAt <= clock.now
+                && job.payload.version <= handlers.names[job.name] ?? 0
                 && !pauses.contains { $0.covers(queue: job.queue, name: job.name, at: clock.now) }
         }
     }

@@ -11,7 +11,7 @@ public struct JobClient: Sendable {
     public let configuration: JobClientConfiguration
     let interceptors: [any EnqueueInterceptor]
     let clock: any ErrandClock
-    let chance: Chance
+    package let chance: Chance
     let events: EventHub
     let metrics: ErrandMetrics
     private let batcher: CallBatcher<NewJob, InsertAnswer>

@@ -159,7 +159,10 @@ struct WorkerTests {
             let number: Int
         }
         var configuration = ErrandHarness.patient
-        configuration.beatInterval = .seconds(7)
+        // Only maintenance has a timer of 5 s, so that the test can wait for it.
+        configuration.beatInterval = .hours(1)
+        configuration.pollInterval = .hours(1)
+        configuration.idlePollInterval = .hours(1)
         let harness = ErrandHarness(configuration: configuration) { handlers, _ in
             handlers.add(Chore.self) { _, _ in }
         }
