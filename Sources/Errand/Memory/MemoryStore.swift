@@ -15,7 +15,7 @@ public final class MemoryStore: JobStore {
     private let table = Mutex(MemoryTable())
 
     /// An empty store whose time is that of `clock`.
-    public init(clock: any ErrandClock) {
+    public init(clock: any ErrandClock = SystemClock.shared) {
         self.clock = clock
     }
 

@@ -1,0 +1,223 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+public import ErrandCore
+import Synchronization
+
+/// A store around another one whose calls fail as a test plans it: before their effect, after it with the answer
+/// lost, late, or twice.
+///
+/// It also counts the calls, so that a test can run a scenario once, read the number, and then run it again with
+/// each call failing in turn.
+public final class FaultyStore: JobStore {
+    /// The calls of a store, by name.
+    public enum Call: String, Sendable, Hashable, CaseIterable {
+        /// ``JobStore/insert(_:offer:)``
+        case insert
+        /// ``JobStore/register(_:)``
+        case register
+        /// ``JobStore/retire(_:)``
+        case retire
+        /// ``JobStore/claim(_:)``
+        case claim
+        /// ``JobStore/beat(_:)``
+        case beat
+        /// ``JobStore/settle(_:)``
+        case settle
+        /// ``JobStore/note(_:)``
+        case note
+        /// ``JobStore/jobs(_:parts:)``
+        case jobs
+        /// ``JobStore/list(_:page:)``
+        case list
+        /// ``JobStore/count(_:limit:)``
+        case count
+        /// ``JobStore/counts()``
+        case counts
+        /// ``JobStore/series(_:)``
+        case series
+        /// ``JobStore/workers()``
+        case workers
+        /// ``JobStore/pauses()``
+        case pauses
+        /// ``JobStore/audit(limit:)``
+        case audit
+        /// ``JobStore/setControls(_:)``
+        case setControls
+        /// ``JobStore/operate(_:)``
+        case operate
+        /// ``JobStore/maintain(_:)``
+        case maintain
+    }
+
+    /// What goes wrong with a call.
+    public enum Fault: Sendable, Hashable {
+        /// It throws this and has no effect.
+        case fail(StoreError)
+        /// It has its effect, and then throws ``StoreError/Code/outcomeUnknown``.
+        case loseAnswer
+        /// It waits this long on the clock before it starts.
+        case delay(Duration)
+        /// It is carried out twice, as by a network that repeats; the caller gets the second answer.
+        case twice
+
+        /// It fails with ``StoreError/Code/unavailable``, as in an outage.
+        public static let unavailable = Fault.fail(StoreError(.unavailable, "a planned outage; try again"))
+    }
+
+    private struct Plan {
+        let fault: Fault
+        let call: Call?
+        let numbers: ClosedRange<Int>?
+    }
+
+    private struct State {
+        var plans: [Plan] = []
+        var counts: [Call: Int] = [:]
+        var total = 0
+    }
+
+    private let store: any JobStore
+    private let clock: any ErrandClock
+    private let state = Mutex(State())
+
+    /// A store that behaves like `store` until faults are planned; delays wait on `clock`.
+    public init(_ store: any JobStore, clock: any ErrandClock) {
+        self.store = store
+        self.clock = clock
+    }
+
+    /// The signals of the store inside.
+    public var hub: LocalHub { store.hub }
+
+    /// Plans a fault for one call: number `number`, from 1, of the calls of this name since the store was made, or
+    /// of all calls when `call` is `nil`. Several faults of one call add up.
+    public func plan(_ fault: Fault, for call: Call?, number: Int) {
+        plan(fault, for: call, numbers: number...number)
+    }
+
+    /// Plans a fault for all calls of this name whose number is in the range.
+    public func plan(_ fault: Fault, for call: Call?, numbers: ClosedRange<Int>) {
+        state.withLock { $0.plans.append(Plan(fault: fault, call: call, numbers: numbers)) }
+    }
+
+    /// Plans a fault for every call of this name, or for every call when it is `nil`, until ``heal()``.
+    public func planAlways(_ fault: Fault, for call: Call? = nil) {
+        state.withLock { $0.plans.append(Plan(fault: fault, call: call, numbers: nil)) }
+    }
+
+    /// Forgets all plans; the counts stay.
+    public func heal() {
+        state.withLock { $0.plans = [] }
+    }
+
+    /// How many calls of this name were made, or of all names when it is `nil`; failed ones count.
+    public func calls(of call: Call? = nil) -> Int {
+        state.withLock { state in call.map { state.counts[$0] ?? 0 } ?? state.total }
+    }
+
+    private func perform<Answer: Sendable>(_ call: Call, _ body: () async throws -> Answer) async throws -> Answer {
+        let faults: [Fault] = state.withLock { state in
+            state.total += 1
+            state.counts[call, default: 0] += 1
+            let (number, total) = (state.counts[call] ?? 0, state.total)
+            return state.plans
+                .filter { plan in
+                    guard plan.call == nil || plan.call == call else { return false }
+                    return plan.numbers.map { $0.contains(plan.call == nil ? total : number) } ?? true
+                }
+                .map(\.fault)
+        }
+        for case .delay(let wait) in faults {
+            // A store's call runs to its end although its task is cancelled, so the wait is only cut short.
+            try? await clock.sleep(for: wait)
+        }
+        for case .fail(let error) in faults { throw error }
+        var answer = try await body()
+        if faults.contains(.twice) { answer = try await body() }
+        if faults.contains(.loseAnswer) {
+            throw StoreError(.outcomeUnknown, "the answer was lost as planned; the write happened")
+        }
+        return answer
+    }
+}
+
+extension FaultyStore {
+    /// The description of the store inside; never fails.
+    public func describe() async -> StoreDescription { await store.describe() }
+
+    /// Closes the store inside; never fails by plan.
+    public func close() async throws { try await store.close() }
+
+    public func insert(_ jobs: [NewJob], offer: ClaimOffer?) async throws -> [InsertAnswer] {
+        try await perform(.insert) { try await store.insert(jobs, offer: offer) }
+    }
+
+    public func register(_ worker: WorkerRegistration) async throws -> MaintenanceReport {
+        try await perform(.register) { try await store.register(worker) }
+    }
+
+    public func retire(_ worker: WorkerID) async throws {
+        try await perform(.retire) { try await store.retire(worker) }
+    }
+
+    public func claim(_ request: ClaimRequest) async throws -> ClaimAnswer {
+        try await perform(.claim) { try await store.claim(request) }
+    }
+
+    public func beat(_ beat: Beat) async throws -> BeatAnswer {
+        try await perform(.beat) { try await store.beat(beat) }
+    }
+
+    public func settle(_ settlements: [Settlement]) async throws -> [SettleAnswer] {
+        try await perform(.settle) { try await store.settle(settlements) }
+    }
+
+    public func note(_ notes: [LeaseNote]) async throws -> [Bool] {
+        try await perform(.note) { try await store.note(notes) }
+    }
+
+    public func jobs(_ ids: [JobID], parts: JobParts) async throws -> [JobRecord] {
+        try await perform(.jobs) { try await store.jobs(ids, parts: parts) }
+    }
+
+    public func list(_ filter: JobFilter, page: JobPageRequest) async throws -> JobPage {
+        try await perform(.list) { try await store.list(filter, page: page) }
+    }
+
+    public func count(_ filter: JobFilter, limit: Int) async throws -> BoundedCount {
+        try await perform(.count) { try await store.count(filter, limit: limit) }
+    }
+
+    public func counts() async throws -> JobCounts {
+        try await perform(.counts) { try await store.counts() }
+    }
+
+    public func series(_ request: SeriesRequest) async throws -> [SeriesPoint] {
+        try await perform(.series) { try await store.series(request) }
+    }
+
+    public func workers() async throws -> [WorkerRecord] {
+        try await perform(.workers) { try await store.workers() }
+    }
+
+    public func pauses() async throws -> [Pause] {
+        try await perform(.pauses) { try await store.pauses() }
+    }
+
+    public func audit(limit: Int) async throws -> [AuditEntry] {
+        try await perform(.audit) { try await store.audit(limit: limit) }
+    }
+
+    public func setControls(_ changes: [ControlChange]) async throws {
+        try await perform(.setControls) { try await store.setControls(changes) }
+    }
+
+    public func operate(_ operation: Operation) async throws -> OperationReport {
+        try await perform(.operate) { try await store.operate(operation) }
+    }
+
+    public func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport {
+        try await perform(.maintain) { try await store.maintain(task) }
+    }
+}
