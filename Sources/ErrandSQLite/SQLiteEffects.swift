@@ -1,0 +1,66 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import ErrandCore
+
+/// What a transaction did besides its rows: changes of the counts, written once at its end, and signals, sent
+/// once after its commit. A value, so that a call that is rolled back takes its share with it.
+struct SQLiteEffects {
+    private(set) var tallies: [Int64: Int] = [:]
+    private(set) var counters: [Counter: Int] = [:]
+    /// Queues with new work.
+    var work: Set<QueueName> = [] {
+        didSet { lastTouched = nil }
+    }
+    private var lastTouched: QueueName?
+    /// Running jobs that should stop.
+    var cancelled: [JobID] = []
+    /// Jobs that became final.
+    var finished: [JobID] = []
+    /// Whether a pause began or ended.
+    var controls = false
+
+    /// One line of the per-minute counters.
+    struct Counter: Hashable {
+        var minute: Int64
+        var lane: Int64
+        var metric: SeriesMetric
+        var bucket: Int
+    }
+
+    /// A job of this lane entered (`change` 1) or left (−1) a state.
+    mutating func tally(lane: Int64, _ state: JobState, _ change: Int) {
+        tallies[lane << 4 | Int64(state.rawValue), default: 0] += change
+    }
+
+    mutating func count(_ metric: SeriesMetric, lane: Int64, bucket: Int = 0, at now: Timestamp, times: Int = 1) {
+        counters[Counter(minute: now.minute, lane: lane, metric: metric, bucket: bucket), default: 0] += times
+    }
+
+    /// Work may be ready or due in this queue.
+    mutating func touch(_ queue: QueueName) {
+        // Jobs come in runs of the same queue, and comparing is cheaper than hashing.
+        guard lastTouched != queue else { return }
+        work.insert(queue)
+        lastTouched = queue
+    }
+
+    /// Whether there are counts to write.
+    var hasCounts: Bool { !counters.isEmpty || tallies.contains { $0.value != 0 } }
+
+    mutating func clearCounts() {
+        tallies.removeAll(keepingCapacity: true)
+        counters.removeAll(keepingCapacity: true)
+    }
+
+    /// Whether other processes would like to know.
+    var isOfInterest: Bool { !work.isEmpty || !cancelled.isEmpty || !finished.isEmpty || controls }
+
+    /// Tells this process. Called after the commit.
+    func publish(to hub: LocalHub) {
+        if !work.isEmpty { hub.publish(.work(work)) }
+        if !cancelled.isEmpty { hub.publish(.cancelled(cancelled)) }
+        if controls { hub.publish(.controls) }
+        if !finished.isEmpty { hub.publishFinished(finished) }
+    }
+}

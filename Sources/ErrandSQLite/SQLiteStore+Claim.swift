@@ -1,0 +1,221 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+public import ErrandCore
+
+extension SQLiteStore {
+    public func claim(_ request: ClaimRequest) async throws -> ClaimAnswer {
+        try await write(rows: request.limit) { session, now in try session.claim(request, at: now) }
+    }
+}
+
+/// The heads of the lanes of one queue that a worker can run. Only their places in the index are read ahead; a row
+/// is read when it is the next of its queue.
+struct ClaimCursor {
+    struct Lane {
+        let number: Int64
+        /// Ready rows by rank and place, the next one last.
+        var ahead: [(rank: Int64, row: Int64)] = []
+        var last: (rank: Int64, row: Int64) = (.min, .min)
+        var isEmpty = false
+    }
+
+    var lanes: [Lane]
+    /// How many places of a lane are read at once.
+    let chunk: Int
+    /// The next row, verified, and the index of its lane.
+    var head: (job: SQLiteRow, lane: Int)?
+    /// How many late jobs may still be expired on the way.
+    var patience = 1000
+
+    init(lanes: [Int64], chunk: Int) {
+        self.lanes = lanes.map { Lane(number: $0) }
+        self.chunk = max(chunk, 1)
+    }
+
+    mutating func takeHead() {
+        guard let head else { return }
+        lanes[head.lane].ahead.removeLast()
+        self.head = nil
+    }
+}
+
+extension SQLiteSession {
+    func claim(_ request: ClaimRequest, at now: Timestamp) throws -> ClaimAnswer {
+        guard let worker = try liveWorker(request.worker) else {
+            throw StoreError(.notFound, "the worker \(request.worker) is not registered; register a fresh identity")
+        }
+        let lanes = try allLanes()
+        let own = Set(request.queues.map(\.name))
+        let (nextDue, promotesAll) = try promote(for: own, lanes: lanes, limit: request.promotionLimit, at: now)
+        let pauses = try pauses(at: now)
+        var shares = QueueShares(order: request.order, queues: request.queues)
+        var cursors = request.queues.map { queue in
+            let runnable = runnable(lanes.values, of: queue.name, names: request.names, pauses: pauses, at: now)
+            let chunk = min(request.limit, queue.slots) / max(runnable.count, 1) + 1
+            return ClaimCursor(lanes: runnable, chunk: chunk)
+        }
+        var jobs: [ClaimedJob] = []
+        var isAvailable = try cursors.indices.map { try head(of: &cursors[$0], at: now) != nil }
+        while jobs.count < request.limit, let chosen = shares.next(available: { isAvailable[$0] }) {
+            guard let head = cursors[chosen].head?.job else { break }
+            jobs.append(try start(head, by: request.worker, number: worker, at: now))
+            cursors[chosen].takeHead()
+            isAvailable[chosen] = try self.head(of: &cursors[chosen], at: now) != nil
+        }
+        let hasMore = !promotesAll || isAvailable.contains(true) || cursors.contains { $0.patience == 0 }
+        return ClaimAnswer(jobs: jobs, nextDue: nextDue, hasMore: hasMore, credits: shares.credits, at: now)
+    }
+
+    /// The number of a worker that is registered and was not declared dead.
+    func liveWorker(_ id: WorkerID) throws -> Int64? {
+        guard let number = try number(of: id) else { return nil }
+        let find = try command(.liveWorker)
+        find.bind(1, number)
+        return try find.first { $0.int64(0) }
+    }
+
+    /// The lanes of a queue with names and versions that are known and not paused.
+    func runnable(
+        _ lanes: some Sequence<Lane>,
+        of queue: QueueName,
+        names: [JobName: Int],
+        pauses: [Pause],
+        at now: Timestamp
+    ) -> [Int64] {
+        lanes.filter { lane in
+            guard lane.queue == queue, let version = names[lane.name], lane.version <= version else { return false }
+            return !pauses.contains { $0.covers(queue: queue, name: lane.name, at: now) }
+        }
+        .map(\.number)
+    }
+
+    /// The next row that may start, by rank over all lanes; late ones on the way become `expired`.
+    func head(of cursor: inout ClaimCursor, at now: Timestamp) throws -> SQLiteRow? {
+        if let head = cursor.head { return head.job }
+        while cursor.patience > 0 {
+            var best: (rank: Int64, row: Int64, lane: Int)?
+            for index in cursor.lanes.indices {
+                if cursor.lanes[index].ahead.isEmpty { try readAhead(&cursor.lanes[index], cursor.chunk) }
+                guard let next = cursor.lanes[index].ahead.last else { continue }
+                if let earlier = best, (earlier.rank, earlier.row) < (next.rank, next.row) { continue }
+                best = (next.rank, next.row, index)
+            }
+            guard let best else { return nil }
+            guard var job = try job(row: best.row, withPayload: true) else {
+                throw StoreError(.corrupt, "a ready job has no details; restore a backup")
+            }
+            guard job.record.isLate(at: now) else {
+                cursor.head = (job, best.lane)
+                return job
+            }
+            cursor.patience -= 1
+            cursor.lanes[best.lane].ahead.removeLast()
+            try change(&job, at: now) { $0.expire(at: now) }
+        }
+        return nil
+    }
+
+    private func readAhead(_ lane: inout ClaimCursor.Lane, _ count: Int) throws {
+        guard !lane.isEmpty else { return }
+        let find = try command(.readyAfter)
+        find.bind(1, lane.number)
+        find.bind(2, lane.last.rank)
+        find.bind(3, lane.last.row)
+        find.bind(4, count)
+        lane.ahead = try find.all { (rank: $0.int64(0), row: $0.int64(1)) }
+        lane.isEmpty = lane.ahead.count < count
+        if let last = lane.ahead.last { lane.last = last }
+        lane.ahead.reverse()
+    }
+
+    /// Starts a ready row under a new lease.
+    func start(_ job: SQLiteRow, by worker: WorkerID, number: Int64, at now: Timestamp) throws -> ClaimedJob {
+        var record = job.record
+        let was = record
+        let lease = record.claim(by: worker, at: now, row: job.row)
+        let claim = try command(.claimRow)
+        claim.bind(1, job.row)
+        claim.bind(2, number)
+        claim.bind(3, record.epoch)
+        claim.bind(4, record.attempt)
+        claim.bind(5, now.microseconds)
+        guard try claim.run() == 1 else {
+            throw StoreError(.corrupt, "the row of job \(record.id) is not ready although its index says so")
+        }
+        effects.tally(lane: job.lane, .ready, -1)
+        effects.tally(lane: job.lane, .running, 1)
+        effects.count(.started, lane: job.lane, at: now)
+        effects.count(.wait, lane: job.lane, bucket: SeriesMetric.bucket(of: now - record.runAt), at: now)
+        if record.unique != nil {
+            try updateKey(of: record, was: was, at: now)
+        } else if record.epoch == 1 {
+            let facts = Held(
+                epoch: 1,
+                worker: number,
+                lane: job.lane,
+                startedAt: now,
+                resultTTL: record.resultTTL
+            )
+            hold(job.row, facts)
+        }
+        return ClaimedJob(lease: lease, record: record)
+    }
+
+    /// When the next job of each lane is due; lanes without one are missing. One look per lane that has some.
+    func dueLanes() throws -> [Int64: Timestamp] {
+        var due: [Int64: Timestamp] = [:]
+        var last: Int64 = .min
+        while true {
+            let find = try command(.dueAfterLane)
+            find.bind(1, last)
+            guard let next = try find.first({ ($0.int64(0), Timestamp(microseconds: $0.int64(1))) }) else { return due }
+            due[next.0] = next.1
+            last = next.0
+        }
+    }
+
+    /// Makes due jobs ready, those of the worker's own queues first.
+    /// - Returns: When the next one of those queues is due, and whether none of them was left for the next claim.
+    private func promote(
+        for own: Set<QueueName>,
+        lanes: [Int64: Lane],
+        limit: Int,
+        at now: Timestamp
+    ) throws -> (nextDue: Timestamp?, isDone: Bool) {
+        var due = try dueLanes()
+        let isOwn = { (lane: Int64) in lanes[lane].map { own.contains($0.queue) } ?? false }
+        if due.values.contains(where: { $0 <= now }) {
+            // Nobody has to be woken by a claim that is under way.
+            let announced = effects.work
+            var budget = max(limit, 1)
+            let ripe = due.filter { $0.value <= now }.map(\.key)
+            for lane in ripe.filter(isOwn).sorted() + ripe.filter({ !isOwn($0) }).sorted() where budget > 0 {
+                budget -= try promote(lane: lane, limit: budget, at: now)
+            }
+            effects.work = announced
+            due = try dueLanes()
+        }
+        let next = due.filter { isOwn($0.key) }.values.min()
+        return (next, next.map { $0 > now } ?? true)
+    }
+
+    private func promote(lane: Int64, limit: Int, at now: Timestamp) throws -> Int {
+        let find = try command(.dueRows)
+        find.bind(1, lane)
+        find.bind(2, now.microseconds)
+        find.bind(3, limit)
+        let rows = try find.all { row in
+            (row: row.int64(0), state: row.int(1), runAt: Timestamp(microseconds: row.int64(2)), level: row.int(3))
+        }
+        for row in rows {
+            let promote = try command(.promoteRow)
+            promote.bind(1, row.row)
+            promote.bind(2, JobPriority(row.level).rank(readyAt: row.runAt))
+            guard try promote.run() == 1, let state = JobState(rawValue: row.state) else { continue }
+            effects.tally(lane: lane, state, -1)
+            effects.tally(lane: lane, .ready, 1)
+        }
+        return rows.count
+    }
+}

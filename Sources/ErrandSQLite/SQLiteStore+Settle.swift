@@ -1,0 +1,163 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+public import ErrandCore
+
+extension SQLiteStore {
+    public func settle(_ settlements: [Settlement]) async throws -> [SettleAnswer] {
+        guard !settlements.isEmpty else { return [] }
+        return try await write(rows: settlements.count) { session, now in
+            try settlements.map { try session.settle($0, at: now) }
+        }
+    }
+
+    public func note(_ notes: [LeaseNote]) async throws -> [Bool] {
+        guard !notes.isEmpty else { return [] }
+        return try await write(rows: notes.count) { session, now in try notes.map { try session.note($0, at: now) } }
+    }
+}
+
+extension SQLiteSession {
+    func settle(_ settlement: Settlement, at now: Timestamp) throws -> SettleAnswer {
+        let lease = settlement.lease
+        if case .succeeded(let result) = settlement.outcome, try succeed(lease, result, at: now) {
+            // The first try of a job without a unique key, and nothing to decide.
+        } else {
+            guard var job = try heldJob(lease) else { return .leaseLost }
+            try settle(&job, settlement.outcome, at: now)
+            if !settlement.followUps.isEmpty { _ = try insert(settlement.followUps, offer: nil, at: now) }
+            return .applied(job.record.state)
+        }
+        if !settlement.followUps.isEmpty { _ = try insert(settlement.followUps, offer: nil, at: now) }
+        return .applied(.succeeded)
+    }
+
+    /// The commonest settle in one statement: the success of a first try that this session claimed. The fence is
+    /// in its condition; a cancel request, which may have come meanwhile, is too.
+    /// - Returns: False when it does not apply and the decision has to be asked.
+    private func succeed(_ lease: Lease, _ result: Payload?, at now: Timestamp) throws -> Bool {
+        guard let facts = held[lease.row], facts.epoch == lease.epoch,
+            try number(of: lease.worker) == facts.worker
+        else { return false }
+        held[lease.row] = nil
+        let update = try command(.succeedRow)
+        update.bind(1, lease.row)
+        update.bind(2, high: lease.job.high, low: lease.job.low)
+        update.bind(3, lease.epoch)
+        update.bind(4, facts.worker)
+        update.bind(5, now.microseconds)
+        guard try update.run() == 1 else { return false }
+        effects.tally(lane: facts.lane, .running, -1)
+        effects.tally(lane: facts.lane, .succeeded, 1)
+        effects.count(.succeeded, lane: facts.lane, at: now)
+        effects.count(.run, lane: facts.lane, bucket: SeriesMetric.bucket(of: now - facts.startedAt), at: now)
+        effects.finished.append(lease.job)
+        if let result { try put(result, row: lease.row, until: now + facts.resultTTL, at: now) }
+        return true
+    }
+
+    /// The job that this lease holds; `nil` when the lease is old.
+    func heldJob(_ lease: Lease) throws -> SQLiteRow? {
+        // A lease of another store, or one that was written down, has no row.
+        guard let job = try job(row: lease.row).flatMap({ $0.record.id == lease.job ? $0 : nil }) ?? job(lease.job),
+            job.record.isHeld(by: lease)
+        else { return nil }
+        return job
+    }
+
+    /// Ends the attempt of a running row.
+    func settle(_ job: inout SQLiteRow, _ outcome: Outcome, at now: Timestamp) throws {
+        let ran = job.record.startedAt.map { now - $0 } ?? .zero
+        let settled = try change(&job, at: now) { $0.settle(outcome, at: now) }
+        effects.count(.run, lane: job.lane, bucket: SeriesMetric.bucket(of: ran), at: now)
+        // The state's own metric was counted by the change, as for every other way to become final.
+        for metric in SeriesMetric.counted(by: outcome, leaving: .running) {
+            effects.count(metric, lane: job.lane, at: now)
+        }
+        try keep(settled, of: job, at: now)
+    }
+
+    /// Keeps what an attempt leaves behind besides the record.
+    func keep(_ settled: JobRecord.Settled, of job: SQLiteRow, at now: Timestamp) throws {
+        if let attempt = settled.attempt {
+            let put = try command(.putAttempt)
+            put.bind(1, job.row)
+            put.bind(2, attempt.epoch)
+            put.bind(3, attempt.run)
+            put.bind(4, attempt.number)
+            put.bind(5, try addNumber(of: attempt.worker))
+            put.bind(6, attempt.startedAt.microseconds)
+            put.bind(7, attempt.endedAt.microseconds)
+            put.bind(8, attempt.ending.rawValue)
+            put.bind(9, attempt.error?.stored)
+            try put.run()
+            if job.record.epoch > Int64(Attempt.kept) {
+                let trim = try command(.trimAttempts)
+                trim.bind(1, job.row)
+                trim.bind(2, Attempt.kept)
+                try trim.run()
+            }
+        }
+        if let result = settled.result, job.record.state == .succeeded {
+            try put(result, row: job.row, until: now + job.record.resultTTL, at: now)
+        }
+    }
+
+    private func put(_ result: Payload, row: Int64, until: Timestamp, at now: Timestamp) throws {
+        guard until > now else { return }
+        let put = try command(.putResult)
+        put.bind(1, row)
+        put.bind(2, until.microseconds)
+        put.bind(3, result.version)
+        put.bind(4, result.format.stored)
+        put.bind(5, result.bytes)
+        try put.run()
+    }
+
+    func note(_ note: LeaseNote, at now: Timestamp) throws -> Bool {
+        guard let job = try heldJob(note.lease) else { return false }
+        if let (fraction, message) = note.progress {
+            let set = try command(.setProgress)
+            set.bind(1, job.row)
+            set.bind(2, JobProgress(fraction: fraction, message: message, at: now).stored)
+            try set.run()
+        }
+        if !note.lines.isEmpty { try add(note.lines.suffix(LogLine.kept), to: job.row) }
+        if !note.checkpoints.isEmpty {
+            // Its end has to delete them.
+            held[job.row] = nil
+            for (name, value) in note.checkpoints {
+                let put = try command(.putCheckpoint)
+                put.bind(1, job.row)
+                put.bind(2, name)
+                put.bind(3, value.version)
+                put.bind(4, value.format.stored)
+                put.bind(5, value.bytes)
+                try put.run()
+            }
+        }
+        return true
+    }
+
+    private func add(_ lines: ArraySlice<LogLine>, to row: Int64) throws {
+        let find = try command(.lastLine)
+        find.bind(1, row)
+        var number = try find.first { $0.int64(0) } ?? 0
+        for line in lines {
+            number += 1
+            let put = try command(.putLine)
+            put.bind(1, row)
+            put.bind(2, number)
+            put.bind(3, line.at.microseconds)
+            put.bind(4, line.level)
+            put.bind(5, line.message)
+            try put.run()
+        }
+        if number > Int64(LogLine.kept) {
+            let trim = try command(.trimLog)
+            trim.bind(1, row)
+            trim.bind(2, number - Int64(LogLine.kept))
+            try trim.run()
+        }
+    }
+}
