@@ -9,6 +9,7 @@ import HTTPTypes
 import InMemoryLogging
 import Logging
 import NIOCore
+import Synchronization
 import Testing
 
 @testable import Errand
@@ -82,9 +83,9 @@ import Testing
             .test(.live) { client in
                 let connection = try RawConnection(port: try #require(client.port))
                 try connection.get("/slow")
-                #expect(try connection.read(until: "one").contains("200 OK"))
+                try await connection.expectOK(until: "one")
                 try connection.get("/fast")
-                #expect(try connection.read(until: "two").contains("200 OK"))
+                try await connection.expectOK(until: "two")
                 gate.open()
                 await finished.wait()
             }
@@ -183,7 +184,7 @@ import Testing
             .test(.live) { client in
                 let connection = try RawConnection(port: try #require(client.port))
                 try connection.get("/it", method: "HEAD")
-                let answer = try connection.read(until: "\r\n\r\n")
+                let answer = try await connection.read(until: "\r\n\r\n")
                 #expect(answer.contains("200 OK"))
                 if isAutomatic { #expect(answer.lowercased().contains("content-length: 4")) }
                 await done.wait()
@@ -234,8 +235,8 @@ import Testing
         router.get("bad") { _, _ -> String in throw Oops() }
         try await app(router, runner())
             .test(.live) { client in
-                #expect(try await client.execute(uri: "/bad", method: .get).status == .internalServerError)
-                #expect(try await client.execute(uri: "/nowhere", method: .get).status == .notFound)
+                try await client.expect(.internalServerError, from: "/bad")
+                try await client.expect(.notFound, from: "/nowhere")
             }
     }
 
@@ -286,7 +287,7 @@ import Testing
             func handle(
                 _ input: Request,
                 context: BasicRequestContext,
-                next: (Request, BasicRequestContext) async throws -> Response
+                next: @concurrent (Request, BasicRequestContext) async throws -> Response
             ) async throws -> Response {
                 context.background.add { seen.record("before") }
                 let response = try await next(input, context)
@@ -358,7 +359,7 @@ import Testing
                 let connections = try (0..<3).map { _ in try RawConnection(port: port) }
                 for connection in connections {
                     try connection.get("/work")
-                    #expect(try connection.read(until: "added").contains("200 OK"))
+                    try await connection.expectOK(until: "added")
                     // One runs, one is queued, and the third is held.
                     while runner.state.withLock({ $0.records.isEmpty }) { await Task.yield() }
                 }
@@ -369,11 +370,11 @@ import Testing
                 let other = try RawConnection(port: port)
                 for free in [other, connections[0], connections[1]] {
                     try free.get("/plain")
-                    #expect(try free.read(until: "plain").contains("200 OK"))
+                    try await free.expectOK(until: "plain")
                 }
                 #expect(ran.values.isEmpty)
                 gate.open()
-                #expect(try connections[2].read(until: "plain").contains("200 OK"))
+                try await connections[2].expectOK(until: "plain")
                 while ran.values.count < 3 { await Task.yield() }
             }
     }
@@ -422,7 +423,8 @@ import Testing
             .test(.live) { client in
                 _ = try await client.execute(uri: "/block", method: .get)
                 for _ in 0..<50 {
-                    #expect(String(buffer: try await client.execute(uri: "/plain", method: .get).body) == "plain")
+                    let response = try await client.execute(uri: "/plain", method: .get)
+                    #expect(String(buffer: response.body) == "plain")
                 }
                 #expect(ran.values.isEmpty)
                 gate.open()
@@ -449,7 +451,8 @@ import Testing
             .test(.live) { client in
                 _ = try await client.execute(uri: "/block", method: .get)
                 for _ in 0..<50 {
-                    #expect(String(buffer: try await client.execute(uri: "/plain", method: .get).body) == "plain")
+                    let response = try await client.execute(uri: "/plain", method: .get)
+                    #expect(String(buffer: response.body) == "plain")
                 }
                 gate.open()
                 while ran.values.count < 32 { await Task.yield() }
@@ -520,7 +523,7 @@ import Testing
         let rethrowing = BackgroundRunner(mode: .immediate(rethrow: true), logger: logger)
         try await app(router, rethrowing)
             .test(setup) { client in
-                #expect(try await client.execute(uri: "/it", method: .get).status == .internalServerError)
+                try await client.expect(.internalServerError, from: "/it")
             }
         let manual = BackgroundRunner(mode: .manual, logger: logger)
         try await app(router, manual)

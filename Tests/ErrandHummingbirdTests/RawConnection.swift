@@ -1,6 +1,10 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
+import Errand
+import ErrandCore
+import Testing
+
 #if canImport(Darwin)
 import Darwin
 #else
@@ -9,7 +13,7 @@ import Glibc
 
 /// One TCP connection to a server on this machine, on which a test says exactly which bytes go when, and
 /// which it can close in the middle.
-final class RawConnection {
+final class RawConnection: Sendable {
     private let socket: Int32
 
     struct Failed: Error {}
@@ -50,15 +54,27 @@ final class RawConnection {
         try send("\(method) \(path) HTTP/1.1\r\nHost: test\r\n\r\n")
     }
 
-    /// Reads until what has come contains `text`.
-    func read(until text: String) throws -> String {
-        var seen = ""
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while !seen.contains(text) {
-            let count = recv(socket, &buffer, buffer.count, 0)
-            guard count > 0 else { throw Failed() }
-            seen += String(decoding: buffer[..<count], as: UTF8.self)
+    /// Reads until what has come contains `text`; on a thread of its own, because the server needs the ones of
+    /// the shared pool.
+    func read(until text: String) async throws -> String {
+        let socket = socket
+        return try await Self.threads.runBlocking {
+            var seen = ""
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            while !seen.contains(text) {
+                let count = recv(socket, &buffer, buffer.count, 0)
+                guard count > 0 else { throw Failed() }
+                seen += String(decoding: buffer[..<count], as: UTF8.self)
+            }
+            return seen
         }
-        return seen
     }
+
+    /// Reads until what has come contains `text`, which must be part of an answer with status 200.
+    func expectOK(until text: String, sourceLocation: SourceLocation = #_sourceLocation) async throws {
+        let seen = try await read(until: text)
+        #expect(seen.contains("200 OK"), sourceLocation: sourceLocation)
+    }
+
+    private static let threads = ThreadPool(threads: 16, name: "sockets", clock: SystemClock.shared)
 }

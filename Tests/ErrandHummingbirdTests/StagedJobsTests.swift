@@ -30,11 +30,11 @@ import Testing
         var configuration = BackgroundRunnerConfiguration()
         configuration.sharedPoolProbe = nil
         return BackgroundRunner(
-            jobs: BackgroundJobStore(insert: insert),
+            store: BackgroundJobStore(client: JobClient(store: MemoryStore(clock: SystemClock.shared)), insert: insert),
             configuration: configuration,
             mode: .live,
             clock: clock,
-            generator: SeededGenerator(seed: 1),
+            chance: Chance(SeededGenerator(seed: 1)),
             logger: logger,
             tracer: nil,
             onFailure: nil
@@ -57,13 +57,42 @@ import Testing
         return router
     }
 
+    @Test("context.background.enqueue stores jobs through the client, and one that cannot be stored is named")
+    func publicSpelling() async throws {
+        struct Mail: Job {
+            static let name: JobName = "mail"
+            let address: String
+        }
+        let store = MemoryStore(clock: SystemClock.shared)
+        let runner = BackgroundRunner(jobs: JobClient(store: store), logger: logger)
+        let router = Router()
+        router.get("it") { _, context -> HTTPResponse.Status in
+            context.background.enqueue(Mail(address: "a@b.c"))
+            context.background.enqueue(Mail(address: "d@e.f"), when: .failure)
+            return .accepted
+        }
+        router.get("big") { _, context -> HTTPResponse.Status in
+            context.background.enqueue(Mail(address: String(repeating: "x", count: 9_000_000)))
+            return .accepted
+        }
+        let app = Application(router: router, background: runner, logger: logger)
+        try await app.test(.live) { client in
+            try await client.expect(.accepted, from: "/it")
+            let jobs = try await JobClient(store: store).jobs().jobs
+            #expect(jobs.map(\.name) == ["mail"])
+            try await client.expect(.internalServerError, from: "/big")
+        }
+        let entry = try #require(logs.entries.first { "\($0.message)".contains("staged jobs were not stored") })
+        #expect("\(entry.metadata["error"] ?? "")".contains("mail"))
+    }
+
     @Test("All staged jobs of a request are stored in one write, before the response has left")
     func oneWrite() async throws {
         let writes = Recorder<[JobName]>()
         let runner = runner { jobs in writes.record(jobs.map(\.name)) }
         let app = Application(router: router(), background: runner, logger: logger)
         try await app.test(.live) { client in
-            #expect(try await client.execute(uri: "/it", method: .get).status == .accepted)
+            try await client.expect(.accepted, from: "/it")
             #expect(writes.values == [["one", "two"]])
         }
     }
@@ -74,7 +103,7 @@ import Testing
         let runner = runner { jobs in writes.record(jobs.map(\.name)) }
         let app = Application(router: router(status: .conflict), background: runner, logger: logger)
         try await app.test(.live) { client in
-            #expect(try await client.execute(uri: "/it", method: .get).status == .conflict)
+            try await client.expect(.conflict, from: "/it")
             #expect(writes.values == [["alarm"]])
         }
     }
@@ -117,7 +146,8 @@ import Testing
             async let response = client.execute(uri: "/it", method: .get)
             await clock.waitForTimer(in: .seconds(5))
             clock.advance(by: .seconds(5))
-            #expect(try await response.status == .serviceUnavailable)
+            let status = try await response.status
+            #expect(status == .serviceUnavailable)
             gate.open()
         }
     }
@@ -133,7 +163,7 @@ import Testing
         }
         let app = Application(router: router, background: runner { writes.record($0.count) }, logger: logger)
         try await app.test(.live) { client in
-            #expect(try await client.execute(uri: "/it", method: .get).status == .internalServerError)
+            try await client.expect(.internalServerError, from: "/it")
         }
         #expect(writes.values.isEmpty)
     }
@@ -143,7 +173,7 @@ import Testing
         let runner = BackgroundRunner(clock: clock, logger: logger)
         let app = Application(router: router(), background: runner, logger: logger)
         try await app.test(.live) { client in
-            #expect(try await client.execute(uri: "/it", method: .get).status == .serviceUnavailable)
+            try await client.expect(.serviceUnavailable, from: "/it")
         }
     }
 
@@ -167,7 +197,7 @@ import Testing
             logger: logger
         )
         try await app.test(.live) { client in
-            #expect(try await client.execute(uri: "/it", method: .get).status == .ok)
+            try await client.expect(.ok, from: "/it")
             while writes.values.isEmpty { await Task.yield() }
         }
         #expect(writes.values == [["streamed"]])

@@ -5,8 +5,13 @@ import ErrandCore
 
 /// Where the jobs go that requests stage: one write for all jobs of a request.
 struct BackgroundJobStore: Sendable {
-    /// Stores all of them or none.
+    /// Makes stored jobs out of job types.
+    let client: JobClient
+    /// Stores them in one write.
     let insert: @Sendable ([NewJob]) async throws -> Void
+
+    /// The most jobs one request may stage.
+    static let stagedLimit = 10_000
 }
 
 /// A job that a request wants stored, or why it cannot be.

@@ -187,7 +187,7 @@ extension BackgroundRunner {
             case .ended:
                 end.ended = state.end(task, outcome, isLost: record.cancelReason == .shutdown && !outcome.isSuccess)
             case .retryLater:
-                end.retry = task.options.retry.backoff.wait(afterFailure: attempt, using: &state.generator)
+                end.retry = chance.draw { task.options.retry.backoff.wait(afterFailure: attempt, using: &$0) }
                 state.records[task.id]?.since = now + (end.retry ?? .zero)
             case .lastChance:
                 end.retry = .zero

@@ -63,7 +63,6 @@ extension BackgroundRunner {
 
     struct State {
         var machine: Machine
-        var generator: any RandomNumberGenerator & Sendable
         let isRecording: Bool
         var records: [TaskID: Record] = [:]
         var holds: [HoldID: Hold] = [:]

@@ -48,6 +48,7 @@ public final class BackgroundRunner: Sendable {
     public let mode: Mode
 
     let clock: any ErrandClock
+    let chance: Chance
     let logger: Logger
     let metrics: BackgroundMetrics
     let tracer: (any Tracer)?
@@ -65,7 +66,7 @@ public final class BackgroundRunner: Sendable {
     ///   - configuration: Limits and times.
     ///   - mode: What becomes of tasks.
     ///   - clock: Where timeouts, retries and the drain take their time from.
-    ///   - generator: Where the jitter of retries comes from.
+    ///   - chance: Where the jitter of retries comes from.
     ///   - logger: For what belongs to no request.
     ///   - tracer: Who records spans; the process's one when `nil`.
     ///   - onFailure: Called when a task's last attempt has failed, on the thread it ran on. Must not block.
@@ -73,17 +74,49 @@ public final class BackgroundRunner: Sendable {
         configuration: BackgroundRunnerConfiguration = BackgroundRunnerConfiguration(),
         mode: Mode = .live,
         clock: any ErrandClock = SystemClock.shared,
-        generator: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),
+        chance: Chance = .system,
         logger: Logger = Logger(label: "errand.background"),
         tracer: (any Tracer)? = nil,
         onFailure: (@Sendable (BackgroundTaskReport, any Error) -> Void)? = nil
     ) {
         self.init(
-            jobs: nil,
+            store: nil,
             configuration: configuration,
             mode: mode,
             clock: clock,
-            generator: generator,
+            chance: chance,
+            logger: logger,
+            tracer: tracer,
+            onFailure: onFailure
+        )
+    }
+
+    /// A runner whose requests can also store jobs: `context.background.enqueue(job)`.
+    /// - Parameters:
+    ///   - jobs: Where they are stored.
+    ///   - configuration: Limits and times.
+    ///   - mode: What becomes of tasks. Jobs are stored in every mode.
+    ///   - clock: Where timeouts, retries and the drain take their time from.
+    ///   - chance: Where the jitter of retries comes from.
+    ///   - logger: For what belongs to no request.
+    ///   - tracer: Who records spans; the process's one when `nil`.
+    ///   - onFailure: Called when a task's last attempt has failed, on the thread it ran on. Must not block.
+    public convenience init(
+        jobs: JobClient,
+        configuration: BackgroundRunnerConfiguration = BackgroundRunnerConfiguration(),
+        mode: Mode = .live,
+        clock: any ErrandClock = SystemClock.shared,
+        chance: Chance = .system,
+        logger: Logger = Logger(label: "errand.background"),
+        tracer: (any Tracer)? = nil,
+        onFailure: (@Sendable (BackgroundTaskReport, any Error) -> Void)? = nil
+    ) {
+        self.init(
+            store: BackgroundJobStore(client: jobs) { _ = try await jobs.enqueue(prepared: $0) },
+            configuration: configuration,
+            mode: mode,
+            clock: clock,
+            chance: chance,
             logger: logger,
             tracer: tracer,
             onFailure: onFailure
@@ -91,11 +124,11 @@ public final class BackgroundRunner: Sendable {
     }
 
     init(
-        jobs: BackgroundJobStore?,
+        store: BackgroundJobStore?,
         configuration: BackgroundRunnerConfiguration,
         mode: Mode,
         clock: any ErrandClock,
-        generator: any RandomNumberGenerator & Sendable,
+        chance: Chance,
         logger: Logger,
         tracer: (any Tracer)?,
         onFailure: (@Sendable (BackgroundTaskReport, any Error) -> Void)?
@@ -105,8 +138,9 @@ public final class BackgroundRunner: Sendable {
         self.clock = clock
         self.logger = logger
         self.tracer = tracer
-        self.jobs = jobs
+        self.jobs = store
         self.onFailure = onFailure
+        self.chance = chance
         let metrics = BackgroundMetrics(factory: MetricsSystem.factory)
         self.metrics = metrics
         let watch = BlockingWatch(threshold: configuration.blockingThreshold, clock: clock) { name, held in
@@ -132,7 +166,7 @@ public final class BackgroundRunner: Sendable {
             queueLimit: configuration.queueLimit,
             overflow: configuration.overflow
         )
-        state = Mutex(State(machine: machine, generator: generator, isRecording: mode != .live))
+        state = Mutex(State(machine: machine, isRecording: mode != .live))
     }
 
     /// Whether tasks are handed over before the response is returned: in the modes for tests, so that a test

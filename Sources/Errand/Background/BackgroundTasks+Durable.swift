@@ -6,13 +6,40 @@ import Logging
 import Synchronization
 
 extension BackgroundTasks {
+    /// Stores a job together with all others of this request, in one write after the handler has returned and
+    /// before the response leaves.
+    ///
+    /// When they cannot be stored, or not within `flushTimeout`, the client gets 503 instead of the response,
+    /// 409 when a unique key was taken and its rule says to refuse, and 500 when a job cannot be encoded; the
+    /// log names the cause. So a 2xx means that the jobs exist. To store a job together with rows of your own
+    /// use `JobClient.enqueue(_:options:in:)`. From a streaming body or a background task the job is stored at
+    /// once, and a failure can only be tried again and logged.
+    /// - Parameters:
+    ///   - job: What to do.
+    ///   - when: With which outcome of the request it is stored.
+    ///   - options: As for `JobClient.enqueue`.
+    public func enqueue<J: Job>(
+        _ job: J,
+        when: BackgroundCondition = .success,
+        options: EnqueueOptions = EnqueueOptions()
+    ) {
+        stage(when: when) {
+            guard let jobs = runner.jobs else { throw BackgroundRunner.noStore }
+            return try jobs.client.prepare(job, options: options)
+        }
+    }
+
     /// Stages a job. It is stored with all others of the request in one write, after the handler has returned
     /// and before the response leaves; one staged later, from a streaming body or a task, at once.
     func stage(when: BackgroundCondition, _ make: () throws -> NewJob) {
         let staged = StagedJob(when: when, job: Result { try make() })
         let isLate = state.withLock { state in
             if state.isHandedOver { return true }
-            state.staged.append(staged)
+            if state.staged.count < BackgroundJobStore.stagedLimit {
+                state.staged.append(staged)
+            } else if state.staged.count == BackgroundJobStore.stagedLimit {
+                state.staged.append(StagedJob(when: .always, job: .failure(BackgroundRunner.tooManyJobs)))
+            }
             return false
         }
         if isLate { storeLate([staged], status: state.withLock { $0.status }) }
@@ -69,6 +96,16 @@ extension BackgroundTasks {
 }
 
 extension BackgroundRunner {
+    static let noStore = BackgroundError(
+        .notStored,
+        "this BackgroundRunner has no store: make it with BackgroundRunner(jobs:)"
+    )
+
+    static let tooManyJobs = BackgroundError(
+        .invalidJob,
+        "a request staged more than \(BackgroundJobStore.stagedLimit) jobs: use JobClient.enqueue(from:)"
+    )
+
     /// Stores jobs in one write, or gives up after `flushTimeout`. After that it is unknown whether they are
     /// stored: a repetition by the client is safe only with a unique key.
     /// - Throws: ``BackgroundError`` with code `notStored`.

@@ -15,7 +15,7 @@ import Testing
 
     @Test("A line starts one task at a time, in order; lines run side by side")
     func order() {
-        var machine = Machine(concurrency: 8, queueLimit: 100, overflow: .wait)
+        let machine = Bench(concurrency: 8, queueLimit: 100, overflow: .wait)
         #expect(machine.submit([line(1, 2, 3)], from: .connection).1.start == [1])
         #expect(machine.submit([line(4, 5)], from: .connection).1.start == [4])
         #expect(machine.ended(1, .succeeded).1.start == [2])
@@ -28,14 +28,14 @@ import Testing
 
     @Test("A wide line starts as many as its width, still in order")
     func width() {
-        var machine = Machine(concurrency: 8, queueLimit: 100, overflow: .wait)
+        let machine = Bench(concurrency: 8, queueLimit: 100, overflow: .wait)
         #expect(machine.submit([line(1, 2, 3, 4, width: 3)], from: .connection).1.start == [1, 2, 3])
         #expect(machine.ended(2, .succeeded).1.start == [4])
     }
 
     @Test("No more tasks run than there are slots, and lines take turns")
     func slots() {
-        var machine = Machine(concurrency: 1, queueLimit: 100, overflow: .wait)
+        let machine = Bench(concurrency: 1, queueLimit: 100, overflow: .wait)
         #expect(machine.submit([line(1, 2)], from: .connection).1.start == [1])
         #expect(machine.submit([line(3, 4)], from: .connection).1.start == [])
         #expect(machine.queued == 3)
@@ -47,7 +47,7 @@ import Testing
 
     @Test("A task that waits for its retry leaves the line, and comes back when it is due")
     func retry() {
-        var machine = Machine(concurrency: 8, queueLimit: 100, overflow: .wait)
+        let machine = Bench(concurrency: 8, queueLimit: 100, overflow: .wait)
         _ = machine.submit([line(1, 2, attempts: 2)], from: .connection)
         let (verdict, actions) = machine.ended(1, .failed)
         #expect(verdict == .retryLater)
@@ -60,7 +60,7 @@ import Testing
 
     @Test("A follower waits outside of its line for the one it follows, then starts", arguments: [true, false])
     func following(succeeds: Bool) {
-        var machine = Machine(concurrency: 8, queueLimit: 100, overflow: .wait)
+        let machine = Bench(concurrency: 8, queueLimit: 100, overflow: .wait)
         let follower = Machine.Line(tasks: [.init(id: 2, dependency: .pending(1)), .init(id: 3)])
         let started = machine.submit([line(1), follower], from: .connection).1.start
         #expect(started == [1, 3])
@@ -71,7 +71,7 @@ import Testing
 
     @Test("Those that follow a skipped task are skipped as well, and one followed in a later line is found")
     func chains() {
-        var machine = Machine(concurrency: 8, queueLimit: 100, overflow: .wait)
+        let machine = Bench(concurrency: 8, queueLimit: 100, overflow: .wait)
         let ordered = Machine.Line(tasks: [
             .init(id: 2, dependency: .pending(1)), .init(id: 3, dependency: .pending(2)),
         ])
@@ -82,7 +82,7 @@ import Testing
 
     @Test("With .wait a full queue holds the submitter, and lets the held in, in order, when there is room")
     func holding() {
-        var machine = Machine(concurrency: 1, queueLimit: 1, overflow: .wait)
+        let machine = Bench(concurrency: 1, queueLimit: 1, overflow: .wait)
         #expect(machine.submit([line(1)], from: .connection).0 == .accepted)
         #expect(machine.submit([line(2)], from: .connection).0 == .accepted)
         #expect(machine.submit([line(3)], from: .connection).0 == .held(1))
@@ -97,18 +97,18 @@ import Testing
 
     @Test("A batch larger than the whole queue gets in when the queue is empty")
     func oversized() {
-        var machine = Machine(concurrency: 1, queueLimit: 2, overflow: .wait)
+        let machine = Bench(concurrency: 1, queueLimit: 2, overflow: .wait)
         #expect(machine.submit([line(1, 2, 3, 4, 5)], from: .connection).0 == .accepted)
         #expect(machine.submit([line(6)], from: .connection).0 == .held(1))
     }
 
     @Test("With .shed what does not fit is not taken; with .callerRuns the caller keeps all of it")
     func otherPolicies() {
-        var shedding = Machine(concurrency: 1, queueLimit: 1, overflow: .shed)
+        let shedding = Bench(concurrency: 1, queueLimit: 1, overflow: .shed)
         _ = shedding.submit([line(1)], from: .connection)
         #expect(shedding.submit([line(2, 3, 4)], from: .connection).0 == .shed([3, 4]))
         #expect(shedding.submit([line(5)], from: .request).0 == .shed([5]))
-        var returning = Machine(concurrency: 1, queueLimit: 0, overflow: .callerRuns)
+        let returning = Bench(concurrency: 1, queueLimit: 0, overflow: .callerRuns)
         _ = returning.submit([line(1)], from: .connection)
         #expect(returning.submit([line(2, 3)], from: .connection).0 == .accepted)
         #expect(returning.submit([line(4)], from: .connection).0 == .callerRuns)
@@ -116,7 +116,7 @@ import Testing
 
     @Test("Who cannot be held is taken beyond the bound if a connection will be, else shed")
     func overLimit() {
-        var machine = Machine(concurrency: 1, queueLimit: 1, overflow: .wait)
+        let machine = Bench(concurrency: 1, queueLimit: 1, overflow: .wait)
         _ = machine.submit([line(1)], from: .connection)
         _ = machine.submit([line(2)], from: .connection)
         #expect(machine.submit([line(3)], from: .request).0 == .acceptedOverLimit)
@@ -126,7 +126,7 @@ import Testing
 
     @Test("Reserved places are kept for whoever reserved them")
     func reserving() {
-        var machine = Machine(concurrency: 1, queueLimit: 2, overflow: .wait)
+        let machine = Bench(concurrency: 1, queueLimit: 2, overflow: .wait)
         _ = machine.submit([line(1)], from: .connection)
         #expect(machine.reserve(2))
         #expect(!machine.reserve(1))
@@ -138,7 +138,7 @@ import Testing
 
     @Test("A task that is removed never starts, wherever it waits, and its followers are skipped")
     func removing() {
-        var machine = Machine(concurrency: 1, queueLimit: 2, overflow: .wait)
+        let machine = Bench(concurrency: 1, queueLimit: 2, overflow: .wait)
         _ = machine.submit([line(1, 2)], from: .connection)
         _ = machine.submit([Machine.Line(tasks: [.init(id: 3, dependency: .pending(2))])], from: .connection)
         _ = machine.submit([line(9)], from: .connection)
@@ -151,7 +151,7 @@ import Testing
 
     @Test("An abandoned task frees its slot, and its late end changes nothing")
     func abandoning() {
-        var machine = Machine(concurrency: 1, queueLimit: 9, overflow: .wait)
+        let machine = Bench(concurrency: 1, queueLimit: 9, overflow: .wait)
         _ = machine.submit([line(1, 2)], from: .connection)
         #expect(machine.abandon(1)?.start == [2])
         #expect(machine.ended(1, .succeeded).0 == .unknown)
@@ -160,7 +160,7 @@ import Testing
 
     @Test("A drain refuses what is new, goes on with the rest, and retries at once and once only")
     func draining() {
-        var machine = Machine(concurrency: 1, queueLimit: 9, overflow: .wait)
+        let machine = Bench(concurrency: 1, queueLimit: 9, overflow: .wait)
         _ = machine.submit([line(1, 2, attempts: 9)], from: .connection)
         #expect(machine.ended(1, .failed).0 == .retryLater)
         let drain = machine.beginDrain()
@@ -176,7 +176,7 @@ import Testing
 
     @Test("Cancelling drops what waits and names what runs")
     func cancelling() {
-        var machine = Machine(concurrency: 1, queueLimit: 2, overflow: .wait)
+        let machine = Bench(concurrency: 1, queueLimit: 2, overflow: .wait)
         _ = machine.submit([line(1, 2, 3)], from: .connection)
         _ = machine.submit([line(4)], from: .connection)
         let (dropped, running, actions) = machine.beginCancel()
@@ -191,7 +191,7 @@ import Testing
     @Test("Random operations leave nothing behind and never exceed the slots", arguments: 0..<50 as Range<UInt64>)
     func random(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
-        var machine = Machine(concurrency: 3, queueLimit: 10, overflow: .wait)
+        let machine = Bench(concurrency: 3, queueLimit: 10, overflow: .wait)
         var next: UInt64 = 0
         var delayed: [UInt64] = []
         var (queued, running) = (0, 0)
@@ -230,4 +230,44 @@ import Testing
         #expect(machine.isIdle, "unfinished \(machine.unfinished)")
         #expect(queued == 0 && running == 0)
     }
+}
+
+/// The machine behind a reference, so that `#expect` can call what changes it.
+@dynamicMemberLookup
+private final class Bench {
+    typealias Machine = BackgroundRunnerStateMachine
+
+    private var machine: Machine
+
+    init(concurrency: Int, queueLimit: Int, overflow: BackgroundOverflow) {
+        machine = Machine(concurrency: concurrency, queueLimit: queueLimit, overflow: overflow)
+    }
+
+    subscript<Value>(dynamicMember path: KeyPath<Machine, Value>) -> Value { machine[keyPath: path] }
+
+    func isRunning(_ task: UInt64) -> Bool { machine.isRunning(task) }
+
+    func submit(
+        _ lines: [Machine.Line],
+        from origin: Machine.Origin,
+        reservation: Int = 0
+    ) -> (Machine.Submission, Machine.Actions) {
+        machine.submit(lines, from: origin, reservation: reservation)
+    }
+
+    func ended(_ task: UInt64, _ result: Machine.Result) -> (Machine.Verdict, Machine.Actions) {
+        machine.ended(task, result)
+    }
+
+    func retryDue(_ task: UInt64) -> Machine.Actions { machine.retryDue(task) }
+
+    func abandon(_ task: UInt64) -> Machine.Actions? { machine.abandon(task) }
+
+    func remove(_ task: UInt64) -> Machine.Actions? { machine.remove(task) }
+
+    func reserve(_ count: Int) -> Bool { machine.reserve(count) }
+
+    func beginDrain() -> Machine.Actions { machine.beginDrain() }
+
+    func beginCancel() -> (dropped: [UInt64], running: [UInt64], actions: Machine.Actions) { machine.beginCancel() }
 }

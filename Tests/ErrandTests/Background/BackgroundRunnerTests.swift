@@ -7,6 +7,7 @@ import InMemoryLogging
 import InMemoryTracing
 import Logging
 import MetricsTestKit
+import Synchronization
 import CoreMetrics
 import Testing
 import Tracing
@@ -33,12 +34,12 @@ import Tracing
         var configuration = BackgroundRunnerConfiguration()
         configuration.sharedPoolProbe = nil
         configure(&configuration)
-        let generator = SeededGenerator(seed: 1)
+        let chance = Chance(SeededGenerator(seed: 1))
         return BackgroundRunner(
             configuration: configuration,
             mode: mode,
             clock: clock,
-            generator: generator,
+            chance: chance,
             logger: logger
         )
     }
@@ -179,7 +180,7 @@ import Tracing
     @Test("A task that ignores its cancellation loses its slot after the grace and is counted")
     func stuck() async throws {
         let metrics = TestMetrics()
-        let runner = withMetricsFactory(metrics) { runner { $0.concurrency = 1 } }
+        let runner = withMetricsFactory(metrics) { self.runner { $0.concurrency = 1 } }
         let tasks = tasks(runner)
         let gate = ThreadGate()
         let stuck = tasks.addBlocking("stuck", timeout: .seconds(3)) { gate.wait() }
@@ -351,7 +352,7 @@ import Tracing
     @Test("addBlocking runs on the blocking pool and measures its wait")
     func blocking() async throws {
         let metrics = TestMetrics()
-        let runner = withMetricsFactory(metrics) { runner() }
+        let runner = withMetricsFactory(metrics) { self.runner() }
         let tasks = tasks(runner)
         let handle = tasks.addBlocking("thumb") {}
         try await finish(tasks)

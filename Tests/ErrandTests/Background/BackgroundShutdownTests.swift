@@ -5,6 +5,7 @@ import ErrandCore
 import ErrandTesting
 import InMemoryLogging
 import Logging
+import Synchronization
 import Testing
 
 @testable import Errand
@@ -31,7 +32,7 @@ import Testing
         let service = Task { try await runner.run() }
         runner.signals.continuation.yield(.graceful)
         try await service.value
-        guard case .dropped(.shutdown) = await runner.start("after") {}.outcome else {
+        guard case .dropped(.shutdown) = await runner.start("after", {}).outcome else {
             Issue.record("ran")
             return
         }
@@ -46,7 +47,7 @@ import Testing
         let service = Task { try await runner.run() }
         runner.signals.continuation.yield(.graceful)
         await clock.waitForTimer(in: .seconds(20))
-        guard case .dropped(.shutdown) = await runner.start("late") {}.outcome else {
+        guard case .dropped(.shutdown) = await runner.start("late", {}).outcome else {
             Issue.record("ran")
             return
         }
