@@ -16,6 +16,7 @@ import NIOHTTP1
 ///
 /// A request that adds nothing costs one small object and the binding of one task-local.
 public struct BackgroundResponder<Base: HTTPResponder>: HTTPResponder where Base.Context: RequestContext {
+    /// The wrapped responder's context, whatever it is.
     public typealias Context = Base.Context
 
     private let base: Base
@@ -65,8 +66,9 @@ public struct BackgroundResponder<Base: HTTPResponder>: HTTPResponder where Base
         }
     }
 
-    /// What the application would make of the error. It is made here so that tasks are decided by the status
-    /// that goes out, and start after it has.
+    /// What the application would make of the error.
+    ///
+    /// It is made here so that tasks are decided by the status that goes out, and start after it has.
     private static func response(to error: any Error, _ request: Request, _ context: Context) -> Response {
         if let known = error as? any HTTPResponseError,
             let response = try? known.response(from: request, context: context)
@@ -79,9 +81,10 @@ public struct BackgroundResponder<Base: HTTPResponder>: HTTPResponder where Base
 }
 
 extension BackgroundRunner {
-    /// A responder that gives the requests of `responder` their background tasks, for an `ApplicationProtocol`
-    /// of your own: wrap its responder, and put the runner after its services. `Application(router:background:)`
-    /// does both.
+    /// A responder that gives the requests of `responder` their background tasks, for an `ApplicationProtocol` of
+    /// your own: wrap its responder, and put the runner after its services.
+    ///
+    /// `Application(router:background:)` does both.
     public func wrap<Base: HTTPResponder>(_ responder: Base) -> BackgroundResponder<Base>
     where Base.Context: RequestContext {
         BackgroundResponder(responder, runner: self)

@@ -16,8 +16,10 @@ enum ProblemResponse {
         let detail: String
     }
 
-    /// 503 when the store failed, because trying again later may help; 409 when a unique key was taken; 500 when a job cannot be encoded, because
-    /// it will not. RFC 9457 problem+json. The cause is in the log and not in the response.
+    /// 503 when the store failed, because trying again later may help; 409 when a unique key was taken; 500 when
+    /// a job cannot be encoded, because it will not.
+    ///
+    /// RFC 9457 problem+json. The cause is in the log and not in the response.
     static func make(for error: BackgroundError) -> Response {
         let (status, title, detail): (HTTPResponse.Status, String, String) =
             switch error.code {

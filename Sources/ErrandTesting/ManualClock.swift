@@ -32,15 +32,18 @@ public final class ManualClock: ErrandClock {
         state = Mutex(State(origin: start))
     }
 
+    /// Where the clock stands; moved by ``advance(by:)`` and ``stepWallClock(by:)``.
     public var now: Timestamp { state.withLock { $0.origin + $0.uptime } }
 
+    /// How far the clock was advanced in all.
     public var uptime: Duration { state.withLock { $0.uptime } }
 
     /// How many timers wait; cancelled ones do not.
     public var timerCount: Int { state.withLock { $0.timers.count } }
 
-    /// Runs `action` in the ``advance(by:)`` that reaches it. One with a delay of zero or less waits for the
-    /// next `advance` too, even one by zero.
+    /// Runs `action` in the ``advance(by:)`` that reaches it.
+    ///
+    /// One with a delay of zero or less waits for the next `advance` too, even one by zero.
     @discardableResult
     public func schedule(after delay: Duration, _ action: @escaping @Sendable () -> Void) -> ClockTimer {
         let (id, ready) = state.withLock { state in

@@ -1,7 +1,9 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-/// What can go wrong with background tasks as a whole. What a task itself throws is never wrapped.
+/// What can go wrong with background tasks as a whole.
+///
+/// What a task itself throws is never wrapped.
 public struct BackgroundError: Error, Sendable, CustomStringConvertible {
     /// The kinds of trouble.
     public enum Code: String, Sendable, Hashable {
@@ -32,6 +34,7 @@ public struct BackgroundError: Error, Sendable, CustomStringConvertible {
         self.cause = cause
     }
 
+    /// Code, message and cause in one line.
     public var description: String {
         "\(code.rawValue): \(message)" + (cause.map { " (\($0))" } ?? "")
     }

@@ -5,7 +5,9 @@ import CoreMetrics
 import ErrandCore
 import Synchronization
 
-/// The metrics of one runner. Handles are made once; those with a task's name are made at its first end.
+/// The metrics of one runner.
+///
+/// Handles are made once; those with a task's name are made at its first end.
 ///
 /// `background_tasks_total{name,outcome}`, `background_tasks_duration{name,outcome}`, `background_tasks_wait`,
 /// `background_tasks_queued`, `background_tasks_running`, `background_tasks_dropped_total{reason}`,

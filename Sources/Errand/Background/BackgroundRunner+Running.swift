@@ -32,7 +32,7 @@ extension BackgroundRunner {
     }
 
     /// A lane of its own for each attempt, so that the watchdog can name the task.
-    private func executor(for task: BackgroundTask) -> WorkLane? {
+    func executor(for task: BackgroundTask) -> WorkLane? {
         configuration.executor == .own ? WorkLane(name: task.name, pool: pool) : nil
     }
 
@@ -107,7 +107,7 @@ extension BackgroundRunner {
         }
     }
 
-    private func setTimer(
+    func setTimer(
         _ task: BackgroundTask,
         _ attempt: Int,
         _ delay: Duration,
@@ -156,149 +156,6 @@ extension BackgroundRunner {
         task.logger.error("background task ignores cancellation; its place is given away", metadata: metadata(task))
         announce(ended)
     }
-
-    // MARK: Ending
-
-    private func attemptEnded(
-        _ task: BackgroundTask,
-        attempt: Int,
-        _ result: Result<Void, any Error>,
-        duration: Duration
-    ) {
-        struct End {
-            var ended: Ended?
-            var retry: Duration?
-            var error: (any Error)?
-        }
-        let now = clock.uptime
-        let end: End = transact { state in
-            guard let record = state.records[task.id], record.attempt == attempt else {
-                return (End(), Machine.Actions())
-            }
-            record.timer?.cancel()
-            state.records[task.id]?.timer = nil
-            state.records[task.id]?.swiftTask = nil
-            state.records[task.id]?.cancelReason = nil
-            let (outcome, kind) = self.outcome(of: result, record.cancelReason, task)
-            let (verdict, actions) = state.machine.ended(task.id, kind)
-            var end = End()
-            if case .failed(let error) = outcome { end.error = error }
-            switch verdict {
-            case .ended:
-                end.ended = state.end(task, outcome, isLost: record.cancelReason == .shutdown && !outcome.isSuccess)
-            case .retryLater:
-                end.retry = chance.draw { task.options.retry.backoff.wait(afterFailure: attempt, using: &$0) }
-                state.records[task.id]?.since = now + (end.retry ?? .zero)
-            case .lastChance:
-                end.retry = .zero
-                state.records[task.id]?.since = now
-            case .unknown: break
-            }
-            return (end, actions)
-        }
-        if let retry = end.retry { retryLater(task, attempt: attempt, after: retry, end.error) }
-        if let ended = end.ended { finish(ended, duration: duration) }
-    }
-
-    private func outcome(
-        of result: Result<Void, any Error>,
-        _ reason: CancelReason?,
-        _ task: BackgroundTask
-    ) -> (BackgroundTaskOutcome, Machine.Result) {
-        switch (result, reason) {
-        case (.success, _): return (.succeeded, .succeeded)
-        case (.failure, .handle), (.failure, .shutdown): return (.cancelled, .final)
-        case (.failure(let error), .timeout):
-            let limit = task.options.timeout.limit(standard: configuration.timeout) ?? .zero
-            let timedOut = BackgroundError(.timedOut, "'\(task.name)' was cancelled after \(limit)", cause: error)
-            return (.failed(timedOut), .failed)
-        case (.failure(let error), nil): return (.failed(error), .failed)
-        }
-    }
-
-    private func retryLater(_ task: BackgroundTask, attempt: Int, after delay: Duration, _ error: (any Error)?) {
-        var metadata = metadata(task)
-        metadata[BackgroundLog.attempt] = "\(attempt)"
-        metadata[BackgroundLog.delay] = "\(delay)"
-        if let error { metadata.add(error) }
-        task.logger.warning("background task failed and will be tried again", metadata: metadata)
-        guard delay > .zero else {
-            transact { ((), $0.machine.retryDue(task.id)) }
-            return
-        }
-        setTimer(task, attempt, delay) { runner in
-            runner.transact { ((), $0.machine.retryDue(task.id)) }
-        }
-    }
-
-    /// Tells everybody about a task that ran and has ended.
-    private func finish(_ ended: Ended, duration: Duration) {
-        let task = ended.task
-        metrics.ended(name: task.name, outcome: ended.outcome, duration: duration)
-        var metadata = metadata(task)
-        metadata[BackgroundLog.duration] = "\(duration)"
-        switch ended.outcome {
-        case .failed(let error):
-            metadata.add(error)
-            task.logger.error("background task failed", metadata: metadata)
-            onFailure?(task.report, error)
-        case .cancelled:
-            task.logger.info("background task cancelled", metadata: metadata)
-        default:
-            task.logger.debug("background task finished", metadata: metadata)
-        }
-        for waiter in ended.waiters { waiter.resume(returning: ended.outcome) }
-    }
-
-    // MARK: In line with the caller
-
-    /// Runs tasks one after another while the caller waits, with no waits between attempts: modes for tests,
-    /// and the overflow policy `.callerRuns`.
-    /// - Returns: The errors of tasks that failed for good.
-    @discardableResult
-    func runInline(_ tasks: [BackgroundTask]) async -> [any Error] {
-        var errors: [any Error] = []
-        for task in tasks {
-            if let other = task.options.after?.task, other.result?.isSuccess != true {
-                if let ended = state.withLock({ $0.end(task, .skipped) }) { announce(ended) }
-                continue
-            }
-            if let error = await runInline(task) { errors.append(error) }
-        }
-        return errors
-    }
-
-    private func runInline(_ task: BackgroundTask) async -> (any Error)? {
-        let started = clock.uptime
-        while let (body, attempt) = task.beginAttempt() {
-            let running = Task.detached(executorPreference: executor(for: task), priority: task.priority) { [self] in
-                await attemptBody(body, of: task, attempt: attempt, wait: .zero)
-            }
-            let limit = task.options.timeout.limit(standard: configuration.timeout)
-            let timer = limit.map { clock.schedule(after: $0) { running.cancel() } }
-            let result = await running.value
-            timer?.cancel()
-            guard case .failure(let error) = result else {
-                if let ended = state.withLock({ $0.end(task, .succeeded) }) {
-                    finish(ended, duration: clock.uptime - started)
-                }
-                return nil
-            }
-            if attempt >= task.options.retry.maxAttempts {
-                if let ended = state.withLock({ $0.end(task, .failed(error)) }) {
-                    finish(ended, duration: clock.uptime - started)
-                }
-                return error
-            }
-        }
-        return nil
-    }
-
-    /// Runs synchronous work on the blocking pool.
-    func runBlocking(_ work: @escaping @Sendable () throws -> Void) async throws {
-        let metrics = metrics
-        try await blockingPool.runBlocking(work) { metrics.waitedForBlockingThread($0) }
-    }
 }
 
 extension BackgroundTask {
@@ -312,13 +169,5 @@ extension BackgroundTask {
             status: status,
             delivery: delivery
         )
-    }
-}
-
-extension Logger.Metadata {
-    /// What is known about an error: its type and what it says.
-    mutating func add(_ error: any Error) {
-        self[BackgroundLog.error] = "\(error)"
-        self[BackgroundLog.errorType] = "\(type(of: error))"
     }
 }

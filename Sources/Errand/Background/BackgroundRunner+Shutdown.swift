@@ -44,8 +44,9 @@ extension BackgroundRunner: Service, StopsWithServer {
         }
     }
 
-    /// Starts the one deadline of the whole shutdown, now. `Application(router:background:)` calls it when the
-    /// server stops listening; only the first call counts.
+    /// Starts the one deadline of the whole shutdown, now.
+    ///
+    /// `Application(router:background:)` calls it when the server stops listening; only the first call counts.
     public func serverIsStopping() {
         let end = clock.uptime + configuration.shutdownDeadline
         let isFirst = state.withLock { state in
@@ -58,8 +59,9 @@ extension BackgroundRunner: Service, StopsWithServer {
         clock.schedule(after: delay) { [signals] in signals.continuation.yield(.deadline) }
     }
 
-    /// Goes through the steps of shutdown as signals come. In a task of its own, which nobody cancels: the
-    /// drain must go on when the service's task is cancelled.
+    /// Goes through the steps of shutdown as signals come.
+    ///
+    /// In a task of its own, which nobody cancels: the drain must go on when the service's task is cancelled.
     /// - Returns: Whether the deadline passed before the graceful shutdown had reached the runner.
     private func watchShutdown() async -> Bool {
         enum Step {

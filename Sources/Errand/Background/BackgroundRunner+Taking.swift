@@ -6,7 +6,9 @@ import Logging
 import Synchronization
 
 extension BackgroundRunner {
-    /// Takes the tasks of a request whose response is written. Suspends while its connection is to be held.
+    /// Takes the tasks of a request whose response is written.
+    ///
+    /// Suspends while its connection is to be held.
     /// - Throws: The first error of a task, only in mode `.immediate(rethrow: true)`.
     func take(_ batch: BackgroundBatch) async throws {
         switch mode.kind {
@@ -71,8 +73,9 @@ extension BackgroundRunner {
         return submission
     }
 
-    /// Holds the caller, and so its connection, until its tasks are in the queue. A caller whose own task is
-    /// cancelled goes on; its tasks keep their place.
+    /// Holds the caller, and so its connection, until its tasks are in the queue.
+    ///
+    /// A caller whose own task is cancelled goes on; its tasks keep their place.
     private func wait(for hold: HoldID) async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in

@@ -30,8 +30,9 @@ public final class BackgroundRunner: Sendable {
 
         /// They run after the response, as described everywhere.
         public static let live = Mode(kind: .live)
-        /// They run in order before the response is returned, with no waits between attempts. What they did is
-        /// in ``BackgroundRunner/finished``, errors in ``BackgroundRunner/failures``.
+        /// They run in order before the response is returned, with no waits between attempts.
+        ///
+        /// What they did is in ``BackgroundRunner/finished``, errors in ``BackgroundRunner/failures``.
         public static let immediate = immediate(rethrow: false)
         /// They are kept until ``BackgroundRunner/runPending()``.
         public static let manual = Mode(kind: .manual)
@@ -175,8 +176,10 @@ public final class BackgroundRunner: Sendable {
 
     func makeID() -> UInt64 { nextID.add(1, ordering: .relaxed).newValue }
 
-    /// Runs `work` now, supervised as any background task, for code that answers no request: WebSocket
-    /// handlers, start-up, other services. In a request use ``BackgroundTasks/start(_:attempts:retry:timeout:file:line:_:)``.
+    /// Runs `work` now, supervised as any background task, for code that answers no request: WebSocket handlers,
+    /// start-up, other services.
+    ///
+    /// In a request use ``BackgroundTasks/start(_:attempts:retry:timeout:file:line:_:)``.
     ///
     /// With nobody to hold, a full queue means that the task is dropped; its outcome says so.
     /// - Parameters:
@@ -210,28 +213,5 @@ public final class BackgroundRunner: Sendable {
         )
         takeNow(BackgroundBatch(tasks: [task], width: 1, reserved: 0, isOverLimit: false, lineLimit: 1), from: .outside)
         return BackgroundTaskHandle(task: task, runner: self)
-    }
-
-    /// What has ended, oldest first, the first 10,000. Empty in mode ``Mode/live``.
-    public var finished: [BackgroundTaskReport] { state.withLock { $0.finished } }
-
-    /// What has ended with an error. Empty in mode ``Mode/live``.
-    public var failures: [BackgroundTaskReport] {
-        finished.filter { if case .failed = $0.outcome { true } else { false } }
-    }
-
-    /// The names of the tasks that wait for ``runPending()``, in mode ``Mode/manual``.
-    public var pending: [String] { state.withLock { $0.pending.map(\.name) } }
-
-    /// Runs what is pending, in order, also what that adds. For mode ``Mode/manual``.
-    /// - Returns: How many tasks were run.
-    @discardableResult
-    public func runPending() async -> Int {
-        var count = 0
-        while let task = state.withLock({ $0.pending.isEmpty ? nil : $0.pending.removeFirst() }) {
-            count += 1
-            await runInline([task])
-        }
-        return count
     }
 }

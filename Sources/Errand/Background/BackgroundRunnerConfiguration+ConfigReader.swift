@@ -58,6 +58,7 @@ public struct BackgroundConfigurationError: Error, Sendable, Hashable, CustomStr
     /// What is wrong and what would be right.
     public let message: String
 
+    /// The key and the message.
     public var description: String { "\(key): \(message)" }
 }
 

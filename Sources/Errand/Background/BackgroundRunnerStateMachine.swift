@@ -4,8 +4,10 @@
 import DequeModule
 
 /// Decides which background task starts when: lines, slots, the queue and its bound, dependencies, retries,
-/// shutdown. Knows numbers only; whoever owns it keeps the tasks, calls it under a lock and does afterwards
-/// what its ``Actions`` say.
+/// shutdown.
+///
+/// Knows numbers only; whoever owns it keeps the tasks, calls it under a lock and does afterwards what its
+/// ``Actions`` say.
 struct BackgroundRunnerStateMachine {
     typealias TaskID = UInt64
     typealias HoldID = UInt64
@@ -153,15 +155,20 @@ struct BackgroundRunnerStateMachine {
 
     // MARK: Arriving
 
-    /// Takes lines of tasks. `reservation` gives back places taken with `reserve`.
+    /// Takes lines of tasks.
+    ///
+    /// `reservation` gives back places taken with `reserve`.
     mutating func submit(_ new: [Line], from origin: Origin, reservation: Int = 0) -> (Submission, Actions) {
         var actions = Actions()
         release(reservation)
         guard phase == .accepting else { return (.refused, actions) }
         let count = new.reduce(0) { $0 + $1.tasks.count }
-        if held.isEmpty && fits(count) {
+        let mayBeHeld = overflow == .wait && origin == .connection
+        let isReserved = reservation > 0 && count <= reservation
+        if isReserved || held.isEmpty && (mayBeHeld ? fitsHeld(count) : fits(count)) {
             add(new, &actions)
             pump(&actions)
+            admit(&actions)
             return (.accepted, actions)
         }
         switch (overflow, origin) {
@@ -211,8 +218,17 @@ struct BackgroundRunnerStateMachine {
         return max(queueLimit - queued - reserved, 0) + max(slots, 0)
     }
 
-    /// A batch larger than the queue must get in some day: when the queue is empty.
-    private func fits(_ count: Int) -> Bool { count <= room || (queued == 0 && reserved == 0) }
+    /// Whether a batch may come in.
+    ///
+    /// Whoever brings none asks whether the bound is kept, because tasks of the same request went beyond it
+    /// before.
+    private func fits(_ count: Int) -> Bool {
+        count == 0 ? queued + reserved <= queueLimit : count <= room
+    }
+
+    /// Whether a batch that is held may come in: one larger than the whole queue must some day, so it does when
+    /// the queue is empty.
+    private func fitsHeld(_ count: Int) -> Bool { fits(count) || (queued == 0 && reserved == 0) }
 
     private func split(_ new: [Line], keeping places: Int) -> (kept: [Line], shed: [TaskID]) {
         var (kept, shed, left): ([Line], [TaskID], Int) = ([], [], places)
@@ -308,7 +324,7 @@ struct BackgroundRunnerStateMachine {
     }
 
     private mutating func admit(_ actions: inout Actions) {
-        while let next = held.first, fits(next.lines.reduce(0) { $0 + $1.tasks.count }) {
+        while let next = held.first, fitsHeld(next.lines.reduce(0) { $0 + $1.tasks.count }) {
             held.removeFirst()
             actions.admitted.append(next.id)
             add(next.lines, &actions)

@@ -12,13 +12,15 @@ public struct BackgroundTaskHandle: Sendable {
     /// The name given to it, or the file and line that added it.
     public var name: String { task.name }
 
-    /// How it ended; suspends until it has. Do not wait for it in the handler that added it: it starts only
-    /// after the response.
+    /// How it ended; suspends until it has.
+    ///
+    /// Do not wait for it in the handler that added it: it starts only after the response.
     public var outcome: BackgroundTaskOutcome {
         get async { await task.outcome() }
     }
 
-    /// Cancels it: one that has not started never will, one that runs sees its Swift task cancelled. Has no
-    /// effect on one that has ended.
+    /// Cancels it: one that has not started never will, one that runs sees its Swift task cancelled.
+    ///
+    /// Has no effect on one that has ended.
     public func cancel() { runner.cancel(task) }
 }

@@ -88,7 +88,8 @@ extension BackgroundTasks {
     /// - Parameters:
     ///   - name: For logs, metrics and traces.
     ///   - function: What to call.
-    ///   - argument: What to call it with.
+    ///   - first: What to call it with.
+    ///   - argument: Its other arguments.
     ///   - when: With which outcome of the request it runs.
     ///   - after: It starts only when this task has succeeded.
     ///   - concurrent: Whether it steps out of the line.
@@ -191,7 +192,9 @@ extension BackgroundTasks {
         return add(makeTask(Self.name(name, file, line), options, work), isImmediate: true)
     }
 
-    /// Lets up to `max` tasks of this request run at once instead of one. They still start in order.
+    /// Lets up to `max` tasks of this request run at once instead of one.
+    ///
+    /// They still start in order.
     public func concurrent(max: Int) {
         state.withLock { $0.width = Swift.max(max, 1) }
     }

@@ -29,8 +29,10 @@ extension BackgroundTasks {
         }
     }
 
-    /// Stages a job. It is stored with all others of the request in one write, after the handler has returned
-    /// and before the response leaves; one staged later, from a streaming body or a task, at once.
+    /// Stages a job.
+    ///
+    /// It is stored with all others of the request in one write, after the handler has returned and before the
+    /// response leaves; one staged later, from a streaming body or a task, at once.
     func stage(when: BackgroundCondition, _ make: () throws -> NewJob) {
         let staged = StagedJob(when: when, job: Result { try make() })
         let isLate = state.withLock { state in
@@ -106,8 +108,10 @@ extension BackgroundRunner {
         "a request staged more than \(BackgroundJobStore.stagedLimit) jobs: use JobClient.enqueue(from:)"
     )
 
-    /// Stores jobs in one write, or gives up after `flushTimeout`. After that it is unknown whether they are
-    /// stored: a repetition by the client is safe only with a unique key.
+    /// Stores jobs in one write, or gives up after `flushTimeout`.
+    ///
+    /// After that it is unknown whether they are stored: a repetition by the client is safe only with a unique
+    /// key.
     /// - Throws: ``BackgroundError`` with code `notStored`.
     func store(_ jobs: [NewJob]) async throws {
         guard let store = self.jobs else {

@@ -20,12 +20,16 @@ extension BackgroundTasks {
         }
     }
 
-    /// The status of the response that goes out. Called once, before it is written.
+    /// The status of the response that goes out.
+    ///
+    /// Called once, before it is written.
     package func responded(status: Int) {
         state.withLock { $0.status = status }
     }
 
-    /// Gives the tasks to the runner now that the response is written. Only the first call does anything.
+    /// Gives the tasks to the runner now that the response is written.
+    ///
+    /// Only the first call does anything.
     ///
     /// Suspends, and so holds the connection, while the runner's queue is full and its policy is to wait.
     /// - Throws: The first error of a task, only in mode `.immediate(rethrow: true)`.
@@ -66,8 +70,10 @@ extension BackgroundTasks {
         return batch.isEmpty ? nil : batch
     }
 
-    /// The tasks whose condition holds. The others are dropped: with one line in the log for those that would
-    /// have run after a success, silently for those that wanted a failure.
+    /// The tasks whose condition holds.
+    ///
+    /// The others are dropped: with one line in the log for those that would have run after a success, silently
+    /// for those that wanted a failure.
     private func filter(_ tasks: [BackgroundTask], status: Int, delivery: BackgroundDelivery) -> [BackgroundTask] {
         let missed = tasks.filter { !$0.options.when.holds(status: status, delivery: delivery) }
         guard !missed.isEmpty else { return tasks }

@@ -20,7 +20,9 @@ public final class BackgroundTasks: Sendable {
     @TaskLocal public static var current: BackgroundTasks?
 
     struct State {
-        /// Set when the runner has the tasks. From then on each addition is handed over at once.
+        /// Set when the runner has the tasks.
+        ///
+        /// From then on each addition is handed over at once.
         var isHandedOver = false
         var status: Int?
         var delivery: BackgroundDelivery?

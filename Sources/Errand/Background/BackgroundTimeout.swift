@@ -1,7 +1,9 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-/// How long one attempt of a background task may take. `nil` can be written for ``none``.
+/// How long one attempt of a background task may take.
+///
+/// `nil` can be written for ``none``.
 public struct BackgroundTimeout: Sendable, Hashable, ExpressibleByNilLiteral {
     enum Kind: Hashable {
         case standard
@@ -13,7 +15,9 @@ public struct BackgroundTimeout: Sendable, Hashable, ExpressibleByNilLiteral {
 
     /// What the runner's configuration says: ``BackgroundRunnerConfiguration/timeout``, 5 minutes by default.
     public static let standard = BackgroundTimeout(kind: .standard)
-    /// No limit. Shutdown still cancels the task.
+    /// No limit.
+    ///
+    /// Shutdown still cancels the task.
     public static let none = BackgroundTimeout(kind: .none)
 
     /// At most this long; then the task is cancelled.
@@ -30,6 +34,7 @@ public struct BackgroundTimeout: Sendable, Hashable, ExpressibleByNilLiteral {
 
     init(kind: Kind) { self.kind = kind }
 
+    /// No limit, as ``none``.
     public init(nilLiteral: ()) { kind = .none }
 
     func limit(standard: Duration?) -> Duration? {

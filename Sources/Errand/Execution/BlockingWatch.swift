@@ -32,7 +32,9 @@ package final class BlockingWatch: Sendable {
         machine = Mutex(BlockingWatchStateMachine(threshold: threshold))
     }
 
-    /// Looks until `sample` answers `nil`. The pool calls it when it goes from having no work to having some.
+    /// Looks until `sample` answers `nil`.
+    ///
+    /// The pool calls it when it goes from having no work to having some.
     func start(sample: @escaping @Sendable () -> [BlockingWatchStateMachine.Sample]?) {
         clock.schedule(after: interval) { [weak self] in self?.look(sample) }
     }

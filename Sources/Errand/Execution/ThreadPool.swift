@@ -19,8 +19,9 @@ package final class ThreadPool: Sendable {
     private let shared: Shared
     private let watch: BlockingWatch?
 
-    /// A pool of up to `threads` threads (at least 1). With a `watch`, lanes that hold a thread for too long
-    /// are reported to it.
+    /// A pool of up to `threads` threads (at least 1).
+    ///
+    /// With a `watch`, lanes that hold a thread for too long are reported to it.
     package init(threads: Int, name: String, clock: any ErrandClock, watch: BlockingWatch? = nil) {
         self.threads = max(threads, 1)
         self.name = name
@@ -38,15 +39,18 @@ package final class ThreadPool: Sendable {
         put(.closure(work))
     }
 
-    /// Runs one step of a task. On a stopped pool it runs on the shared threads instead: a task that is never
-    /// resumed would hang whoever awaits it.
+    /// Runs one step of a task.
+    ///
+    /// On a stopped pool it runs on the shared threads instead: a task that is never resumed would hang whoever
+    /// awaits it.
     package func enqueue(_ job: UnownedJob, lane: WorkLane) {
         if !put(.job(job, lane)) { globalConcurrentExecutor.enqueue(job) }
     }
 
-    /// Takes no more work; the threads finish the line and end. `whenDone` is called once, by the last thread
-    /// or, when none runs, at once. Threads cannot be stopped from outside: one that hangs in its work keeps
-    /// `whenDone` waiting.
+    /// Takes no more work; the threads finish the line and end.
+    ///
+    /// `whenDone` is called once, by the last thread or, when none runs, at once. Threads cannot be stopped from
+    /// outside: one that hangs in its work keeps `whenDone` waiting.
     package func stop(whenDone: (@Sendable () -> Void)? = nil) {
         let isDone = shared.stop(whenDone: whenDone)
         if isDone { whenDone?() }
@@ -100,7 +104,7 @@ extension ThreadPool {
             var whenDone: [@Sendable () -> Void] = []
         }
 
-        // Guarded by `condition`'s lock.
+        // guard: `condition`'s lock.
         nonisolated(unsafe) private var state: State
         private let condition = ThreadCondition()
         private let isWatched: Bool
@@ -168,8 +172,10 @@ extension ThreadPool {
             }
         }
 
-        /// The next piece of work for this thread, after sleeping if there is none; `nil` to end. The lane
-        /// is written down under the lock that is taken anyway, so watching costs a piece of work nothing.
+        /// The next piece of work for this thread, after sleeping if there is none; `nil` to end.
+        ///
+        /// The lane is written down under the lock that is taken anyway, so watching costs a piece of work
+        /// nothing.
         private func next(for thread: Int) -> Work? {
             condition.lock()
             let last = state.holding[thread]

@@ -3,8 +3,9 @@
 
 import Synchronization
 
-/// One task waits, anybody wakes it. A wake-up while nobody waits is kept for the next wait, so none is lost
-/// between looking and waiting.
+/// One task waits, anybody wakes it.
+///
+/// A wake-up while nobody waits is kept for the next wait, so none is lost between looking and waiting.
 final class WakeUp: Sendable {
     private enum State {
         case idle

@@ -12,8 +12,9 @@ import Glibc
 /// A thread of the operating system, for what must run when the cooperative pool is starved, and for what
 /// blocks.
 package enum OSThread {
-    /// Runs `body` on a new detached thread. Its name, as `top -H` and debuggers show it, is cut to the 15
-    /// bytes Linux allows.
+    /// Runs `body` on a new detached thread.
+    ///
+    /// Its name, as `top -H` and debuggers show it, is cut to the 15 bytes Linux allows.
     /// - Returns: Whether the system gave us a thread.
     @discardableResult
     package static func start(named name: String, _ body: @escaping @Sendable () -> Void) -> Bool {

@@ -14,21 +14,25 @@ import Glibc
 /// Beats, timeouts and drains hang on it. A thread of the operating system fires them on time even when every
 /// thread of the cooperative pool is held by code that blocks, which `Task.sleep` does not.
 public final class SystemClock: ErrandClock {
-    /// The clock of the process. Its thread starts with the first timer and lives as long as the process.
+    /// The clock of the process.
+    ///
+    /// Its thread starts with the first timer and lives as long as the process.
     public static let shared = SystemClock()
 
-    // Guarded by `condition`'s lock; touched only in `locked` and by the thread while it holds that lock.
+    // guard: `condition`'s lock; touched only in `locked` and by the thread while it holds that lock.
     nonisolated(unsafe) private var timers = TimerQueue<@Sendable () -> Void>()
     nonisolated(unsafe) private var hasThread = false
     private let condition = ThreadCondition()
 
     private init() {}
 
+    /// The time of day as the machine has it.
     public var now: Timestamp {
         let time = Self.read(CLOCK_REALTIME)
         return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
     }
 
+    /// Time since the machine started, suspended time included.
     public var uptime: Duration {
         #if canImport(Darwin)
         let time = Self.read(CLOCK_MONOTONIC_RAW)
@@ -38,6 +42,14 @@ public final class SystemClock: ErrandClock {
         return .seconds(Int64(time.tv_sec)) + .nanoseconds(Int64(time.tv_nsec))
     }
 
+    /// Runs `action` once on the clock's thread.
+    ///
+    /// O(log n) in the number of timers, and the thread is woken only when this one is the earliest. A timer
+    /// that is cancelled lets go of its action at once.
+    /// - Parameters:
+    ///   - delay: From now; zero or less means as soon as possible.
+    ///   - action: Must be short and must not block: every other timer waits for it.
+    /// - Returns: A handle that cancels.
     @discardableResult
     public func schedule(after delay: Duration, _ action: @escaping @Sendable () -> Void) -> ClockTimer {
         let deadline = uptime + max(delay, .zero)
@@ -71,8 +83,10 @@ public final class SystemClock: ErrandClock {
         condition.unlock()
     }
 
-    /// How long the thread sleeps at most while a timer waits. The condition counts no time during which the
-    /// machine is suspended but deadlines do, so this bounds how late a timer is after a suspend.
+    /// How long the thread sleeps at most while a timer waits.
+    ///
+    /// The condition counts no time during which the machine is suspended but deadlines do, so this bounds how
+    /// late a timer is after a suspend.
     private static let longestWait: Duration = .seconds(30)
 
     private func fireForever() {

@@ -14,7 +14,7 @@ import Glibc
 /// `Synchronization` has no condition variable, and a thread of our own must sleep in one: this is the only
 /// place that does.
 package final class ThreadCondition: Sendable {
-    // Guarded by POSIX itself: both are made in init, destroyed in deinit, and only handed to pthread calls,
+    // guard: POSIX itself; both are made in init, destroyed in deinit, and only handed to pthread calls,
     // which are safe from any thread.
     nonisolated(unsafe) private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     nonisolated(unsafe) private let condition: UnsafeMutablePointer<pthread_cond_t>
@@ -53,7 +53,9 @@ package final class ThreadCondition: Sendable {
     /// Wakes every waiting thread.
     package func broadcast() { pthread_cond_broadcast(condition) }
 
-    /// Sleeps until signalled, lock given up meanwhile. May wake for no reason: look again.
+    /// Sleeps until signalled, lock given up meanwhile.
+    ///
+    /// May wake for no reason: look again.
     package func wait() { pthread_cond_wait(condition, mutex) }
 
     /// Sleeps until signalled or `limit` has passed, lock given up meanwhile.

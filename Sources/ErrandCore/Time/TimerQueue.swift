@@ -33,7 +33,9 @@ package struct TimerQueue<Action>: ~Copyable {
     /// The earliest deadline, which may be that of a cancelled action.
     package var earliest: Duration? { places.min?.deadline }
 
-    /// Adds an action. `isEarliest` says that whoever waits for the earliest deadline must look again.
+    /// Adds an action.
+    ///
+    /// `isEarliest` says that whoever waits for the earliest deadline must look again.
     package mutating func add(_ action: Action, at deadline: Duration) -> (id: UInt64, isEarliest: Bool) {
         nextID += 1
         let isEarliest = earliest.map { deadline < $0 } ?? true
@@ -42,8 +44,9 @@ package struct TimerQueue<Action>: ~Copyable {
         return (nextID, isEarliest)
     }
 
-    /// Takes an action out; `nil` when it is due, done or cancelled already. The caller lets go of it after
-    /// leaving its lock, because that may run any `deinit`.
+    /// Takes an action out; `nil` when it is due, done or cancelled already.
+    ///
+    /// The caller lets go of it after leaving its lock, because that may run any `deinit`.
     package mutating func cancel(_ id: UInt64) -> Action? {
         guard let action = actions.removeValue(forKey: id) else { return nil }
         if places.count > 64 && places.count > 2 * actions.count {

@@ -323,13 +323,11 @@ import Tracing
         for overflow in [BackgroundOverflow.shed, .callerRuns] {
             let runner = runner {
                 $0.concurrency = 1
-                $0.queueLimit = 0
+                $0.queueLimit = 1
                 $0.overflow = overflow
             }
             let gate = Gate()
             let blocker = runner.start("blocker") { await gate.wait() }
-            // Wider than the queue would be allowed when nothing is queued, so something is.
-            _ = runner.reserve(0)
             let first = tasks(runner)
             first.add("fills") {}
             try await finish(first)

@@ -87,7 +87,7 @@ import Testing
         await #expect(throws: Oops.self) { try await pool.runBlocking { throw Oops() } }
 
         let gate = ThreadGate()
-        pool.submit { gate.wait() }
+        await hold(pool, with: gate)
         let waited = Recorder<Duration>()
         async let late: Void = pool.runBlocking({}, onStart: { wait in waited.record(wait) })
         while pool.waiting == 0 { await Task.yield() }
@@ -101,7 +101,7 @@ import Testing
     func cancelledBlocking() async {
         let pool = ThreadPool(threads: 1, name: "cancel", clock: clock)
         let gate = ThreadGate()
-        pool.submit { gate.wait() }
+        await hold(pool, with: gate)
         let waiting = Task { try await pool.runBlocking { Issue.record("ran") } }
         while pool.waiting == 0 { await Task.yield() }
         waiting.cancel()
@@ -115,4 +115,14 @@ import Testing
 private func threadName() -> String {
     (try? String(contentsOfFile: "/proc/thread-self/comm", encoding: .utf8))?
         .trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+}
+
+/// Blocks a thread of the pool and returns when it is blocked.
+private func hold(_ pool: ThreadPool, with gate: ThreadGate) async {
+    await withCheckedContinuation { continuation in
+        _ = pool.submit {
+            continuation.resume()
+            gate.wait()
+        }
+    }
 }
