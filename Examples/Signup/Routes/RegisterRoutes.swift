@@ -1,0 +1,56 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import Errand
+import ErrandHummingbird
+import Foundation
+import Hummingbird
+
+/// `POST /register`: answers at once, mails afterwards.
+struct RegisterRoutes: Sendable {
+    let jobs: JobClient
+    let mailer: Mailer
+    let clock: any ErrandClock
+
+    private struct Answer: Encodable {
+        let email: String
+        let welcome: JobID
+    }
+
+    func add(to router: Router<BasicRequestContext>) {
+        router.post("register") { request, context in
+            let registration = try Self.registration(try await request.fields())
+            // After the response, in memory: nobody is hurt when a crash loses the notice to the team.
+            let (mailer, clock) = (mailer, clock)
+            context.background.add("crm", attempts: 3) {
+                let now = clock.now
+                try await mailer.notice(registration, id: Chance.system.jobID(at: now).description, date: now)
+            }
+            // Durable, stored before the response leaves: this mail must arrive.
+            let welcome = try jobs.prepare(WelcomeEmail(registration: registration))
+            context.background.enqueue(prepared: welcome)
+            return try Response.json(
+                Answer(email: registration.email, welcome: welcome.id),
+                status: .created,
+                headers: [.location: "/jobs/\(welcome.id)"]
+            )
+        }
+    }
+
+    /// Checks a registration field by field.
+    private static func registration(_ body: FieldReader) throws -> Registration {
+        var fields = body
+        let email = fields.text("email", length: 3...254, check: EmailAddress.problem)
+        let name = fields.text("name", length: 1...100, check: nameProblem)
+        // Accounts are not what this example is about: a password is checked and not kept.
+        _ = fields.optionalText("password", length: 8...200)
+        try fields.finish()
+        return Registration(email: email, name: name)
+    }
+
+    private static func nameProblem(_ name: String) -> String? {
+        if name.allSatisfy(\.isWhitespace) { return "must not be blank" }
+        let hasControl = name.unicodeScalars.contains { $0.properties.generalCategory == .control }
+        return hasControl ? "must not contain line ends or other control characters" : nil
+    }
+}

@@ -1,0 +1,91 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import Errand
+import ErrandHummingbird
+import Hummingbird
+import Logging
+import NIOCore
+
+/// The whole service in one process: HTTP server, after-response tasks, worker, and the jobs in one store.
+struct SignupService {
+    let settings: Settings
+    let store: any JobStore
+    let jobs: JobClient
+    let worker: Worker
+    let background: BackgroundRunner
+    private let clock: any ErrandClock
+
+    /// Puts the parts together; nothing runs yet.
+    /// - Throws: ``StartError`` when the run ledger cannot be opened.
+    init(
+        settings: Settings,
+        store: any JobStore,
+        mode: BackgroundRunner.Mode = .live,
+        clock: any ErrandClock = SystemClock.shared
+    ) throws {
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        jobs = JobClient(store: store, clock: clock)
+        let transport: any MailTransport =
+            settings.webhookURL.map { MailWebhook(url: $0) } ?? MailFolder(folder: settings.mailFolder)
+        mailer = Mailer(
+            transport: transport,
+            from: Mail.Mailbox(name: "Signup", address: settings.mailFrom),
+            team: Mail.Mailbox(name: "Team", address: settings.teamAddress)
+        )
+        var handlers = JobHandlers()
+        WelcomeEmail.register(in: &handlers, mailer: mailer)
+        ProcessText.register(in: &handlers, clock: clock)
+        DailyReport.register(in: &handlers, jobs: jobs)
+        ExportRows.register(in: &handlers, folder: settings.fileFolder, clock: clock)
+        worker = Worker(
+            store: store,
+            handlers: handlers,
+            configuration: settings.worker,
+            interceptors: try settings.runLedger.map { [try RunLedger(path: $0)] } ?? [],
+            clock: clock
+        )
+        background = BackgroundRunner(jobs: jobs, configuration: Self.limits(settings.worker.shutdown), mode: mode)
+    }
+
+    private let mailer: Mailer
+
+    /// One budget for everything that stops: what the worker has, the tasks after responses have, too.
+    private static func limits(_ shutdown: WorkerShutdown) -> BackgroundRunnerConfiguration {
+        var limits = BackgroundRunnerConfiguration()
+        limits.drain = shutdown.cancelAfter
+        limits.drainGrace = min(shutdown.exitAfter - shutdown.cancelAfter, limits.drainGrace)
+        limits.shutdownDeadline = shutdown.exitAfter
+        return limits
+    }
+
+    /// The application, ready to run.
+    /// - Parameter onListening: Called with the port once the server listens.
+    func application(onListening: @escaping @Sendable (Int) -> Void = { _ in }) -> some ApplicationProtocol {
+        Application(
+            router: router(),
+            background: background,
+            configuration: ApplicationConfiguration(
+                address: .hostname(settings.host, port: settings.port),
+                serverName: "signup"
+            ),
+            services: [worker],
+            onServerRunning: { channel in onListening(channel.localAddress?.port ?? 0) },
+            logger: Logger(label: "signup")
+        )
+    }
+
+    private func router() -> Router<BasicRequestContext> {
+        let router = Router()
+        router.add(middleware: ProblemMiddleware())
+        HelpRoutes().add(to: router)
+        RegisterRoutes(jobs: jobs, mailer: mailer, clock: clock).add(to: router)
+        WorkRoutes(jobs: jobs).add(to: router)
+        ThumbnailRoutes(folder: settings.fileFolder, clock: clock).add(to: router)
+        JobRoutes(jobs: jobs).add(to: router)
+        HealthRoutes(worker: worker).add(to: router)
+        return router
+    }
+}
