@@ -41,6 +41,9 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.5.1"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
     ],
     targets: [
         .target(name: "ErrandCore", dependencies: [heap]),
@@ -54,7 +57,10 @@ let package = Package(
         .target(name: "ErrandTesting", dependencies: ["Errand"]),
         .executableTarget(
             name: "Signup",
-            dependencies: ["Errand", "ErrandSQLite", "ErrandHummingbird", configuration],
+            dependencies: [
+                "Errand", "ErrandSQLite", "ErrandHummingbird", configuration, hummingbird, log, nio, nioHTTP1, httpTypes,
+                asyncHTTPClient,
+            ],
             path: "Examples/Signup"
         ),
         .testTarget(name: "ErrandCoreTests", dependencies: ["ErrandCore", "ErrandTesting"]),
@@ -69,7 +75,13 @@ let package = Package(
             dependencies: ["ErrandHummingbird", "ErrandTesting", hummingbirdTesting, inMemoryLogging, metricsTestKit, inMemoryTracing]
         ),
         .testTarget(name: "ErrandTestingTests", dependencies: ["ErrandTesting"]),
-        .testTarget(name: "SignupTests", dependencies: ["Signup", "ErrandTesting", "ErrandSQLite", hummingbirdTesting, subprocess]),
+        .testTarget(
+            name: "SignupTests",
+            dependencies: [
+                "Signup", "ErrandTesting", "ErrandSQLite", configuration, hummingbird, hummingbirdTesting, httpTypes, nio,
+                nioHTTP1, asyncHTTPClient, grdb, subprocess,
+            ]
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

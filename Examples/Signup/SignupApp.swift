@@ -30,7 +30,7 @@ struct SignupApp {
             return handler
         }
         try settings.makeFolders()
-        let store = try await openStore(settings)
+        let store = try openStore(settings)
         let service = try SignupService(settings: settings, store: store)
         let application = service.application { port in
             let address = "http://\(settings.host):\(port)"
@@ -47,8 +47,8 @@ struct SignupApp {
         try await store.close()
     }
 
-    private static func openStore(_ settings: Settings) async throws -> SQLiteStore {
-        try await SQLiteStore(
+    private static func openStore(_ settings: Settings) throws -> SQLiteStore {
+        try SQLiteStore(
             path: settings.database,
             configuration: SQLiteConfiguration(durability: settings.durability)
         )

@@ -81,7 +81,7 @@ struct SignupService {
         let router = Router()
         router.add(middleware: ProblemMiddleware())
         HelpRoutes().add(to: router)
-        RegisterRoutes(jobs: jobs, mailer: mailer, clock: clock).add(to: router)
+        RegisterRoutes(mailer: mailer, clock: clock).add(to: router)
         WorkRoutes(jobs: jobs).add(to: router)
         ThumbnailRoutes(folder: settings.fileFolder, clock: clock).add(to: router)
         JobRoutes(jobs: jobs).add(to: router)

@@ -1,6 +1,8 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
+import HTTPTypes
+
 /// Reads the fields of a request body and collects everything that is wrong, so that one answer names it all.
 ///
 /// Read every field, then call ``finish()``; only after that are the values meant to be used.

@@ -4,6 +4,7 @@
 import ErrandCore
 import HTTPTypes
 import Hummingbird
+import Logging
 
 /// Turns every error into problem+json: ours, the framework's and the unexpected.
 ///
@@ -12,7 +13,7 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
     func handle(
         _ request: Request,
         context: Context,
-        next: (Request, Context) async throws -> Response
+        next: @concurrent (Request, Context) async throws -> Response
     ) async throws -> Response {
         do {
             return try await next(request, context)

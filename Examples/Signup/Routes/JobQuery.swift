@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Errand
+import HTTPTypes
 import HummingbirdCore
 
 /// The query of `GET /jobs`: `state` and `name`, each as often as needed, `limit` and `after`.

@@ -8,7 +8,6 @@ import Hummingbird
 
 /// `POST /register`: answers at once, mails afterwards.
 struct RegisterRoutes: Sendable {
-    let jobs: JobClient
     let mailer: Mailer
     let clock: any ErrandClock
 
@@ -27,12 +26,11 @@ struct RegisterRoutes: Sendable {
                 try await mailer.notice(registration, id: Chance.system.jobID(at: now).description, date: now)
             }
             // Durable, stored before the response leaves: this mail must arrive.
-            let welcome = try jobs.prepare(WelcomeEmail(registration: registration))
-            context.background.enqueue(prepared: welcome)
+            let welcome = context.background.enqueue(WelcomeEmail(registration: registration))
             return try Response.json(
-                Answer(email: registration.email, welcome: welcome.id),
+                Answer(email: registration.email, welcome: welcome),
                 status: .created,
-                headers: [.location: "/jobs/\(welcome.id)"]
+                headers: [.location: "/jobs/\(welcome)"]
             )
         }
     }

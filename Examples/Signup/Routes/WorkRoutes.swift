@@ -23,10 +23,9 @@ struct WorkRoutes: Sendable {
             let text = fields.text("text", length: 1...10_000)
             let seconds = fields.number("seconds", in: 0...3600, default: 0)
             try fields.finish()
-            let job = try jobs.prepare(ProcessText(text: text, seconds: seconds))
             // Staged: stored with everything else of this request, before the response leaves.
-            context.background.enqueue(prepared: job)
-            return try Self.accepted(Answer(job: job.id))
+            let job = context.background.enqueue(ProcessText(text: text, seconds: seconds))
+            return try Self.accepted(Answer(job: job))
         }
         router.post("reports/:day") { _, context in
             let day = try context.parameters.require("day")
@@ -43,9 +42,8 @@ struct WorkRoutes: Sendable {
             let rows = fields.integer("rows", in: 1...100_000, default: 500)
             let pause = fields.integer("pauseMilliseconds", in: 0...60_000, default: 20)
             try fields.finish()
-            let job = try jobs.prepare(ExportRows(rows: rows, pauseMilliseconds: pause))
-            context.background.enqueue(prepared: job)
-            return try Self.accepted(Answer(job: job.id))
+            let job = context.background.enqueue(ExportRows(rows: rows, pauseMilliseconds: pause))
+            return try Self.accepted(Answer(job: job))
         }
     }
 
