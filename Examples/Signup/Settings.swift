@@ -60,7 +60,9 @@ struct Settings: Sendable {
         runLedger = reader.optionalText("RUN_LEDGER")
         logLevel = reader.choice("LOG_LEVEL", Logger.Level.allCases, named: \.rawValue, default: .info)
         try reader.finish()
-        if let problem = worker.problem { throw StartError("The WORKER_… and SHUTDOWN_… settings do not fit: \(problem).") }
+        if let problem = worker.problem {
+            throw StartError("The WORKER_… and SHUTDOWN_… settings do not fit: \(problem).")
+        }
     }
 
     private static func worker(_ reader: inout SettingsReader) -> WorkerConfiguration {

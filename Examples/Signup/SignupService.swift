@@ -14,6 +14,8 @@ struct SignupService {
     let jobs: JobClient
     let worker: Worker
     let background: BackgroundRunner
+    /// What happens to jobs in this process.
+    let events: EventHub
     private let clock: any ErrandClock
 
     /// Puts the parts together; nothing runs yet.
@@ -27,7 +29,8 @@ struct SignupService {
         self.settings = settings
         self.store = store
         self.clock = clock
-        jobs = JobClient(store: store, clock: clock)
+        events = EventHub()
+        jobs = JobClient(store: store, events: events, clock: clock)
         let transport: any MailTransport =
             settings.webhookURL.map { MailWebhook(url: $0) } ?? MailFolder(folder: settings.mailFolder)
         mailer = Mailer(
@@ -45,6 +48,7 @@ struct SignupService {
             handlers: handlers,
             configuration: settings.worker,
             interceptors: try settings.runLedger.map { [try RunLedger(path: $0)] } ?? [],
+            events: events,
             clock: clock
         )
         background = BackgroundRunner(jobs: jobs, configuration: Self.limits(settings.worker.shutdown), mode: mode)

@@ -34,7 +34,7 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
                 headers: [.retryAfter: "5"]
             )
         case let error as HTTPError:
-            let words = error.status == .notFound ? "There is nothing at \(request.uri.path)." : nil
+            let words = error.status == .notFound ? "There is nothing for \(request.method) \(request.uri.path)." : nil
             return Problem(error.status, error.body ?? words ?? error.status.reasonPhrase, headers: error.headers)
         case let error as any HTTPResponseError:
             return Problem(error.status, error.status.reasonPhrase)
