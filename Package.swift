@@ -78,7 +78,7 @@ let package = Package(
         .testTarget(
             name: "SignupTests",
             dependencies: [
-                "Signup", "ErrandTesting", "ErrandSQLite", configuration, hummingbird, hummingbirdTesting, httpTypes, nio,
+                "Signup", "ErrandTesting", "ErrandSQLite", configuration, log, hummingbird, hummingbirdTesting, httpTypes, nio,
                 nioHTTP1, asyncHTTPClient, grdb, subprocess,
             ]
         ),

@@ -1,6 +1,9 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
+import Errand
+import ErrandCore
+import HTTPTypes
 import Testing
 
 @testable import Signup
@@ -77,7 +80,7 @@ struct BadInputTests {
         arguments: [
             ("state=lost", ["state"]), ("limit=0", ["limit"]), ("limit=many", ["limit"]), ("after=7", ["after"]),
             ("state=ready&limit=501&after=x", ["limit", "after"]),
-        ]
+        ] as [(String, Set<String>)]
     )
     func badQuery(query: String, parameters: Set<String>) async throws {
         try await ServiceFixture.run { fixture in

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Errand
+import ErrandCore
+import HTTPTypes
 import Testing
 
 @testable import Signup
@@ -19,10 +21,10 @@ struct JobListTests {
             for id in ids { _ = try await fixture.finished(id) }
             let first = try await fixture.get("/jobs?state=succeeded&name=process-text&limit=3")
             let found = try #require(first.json?["jobs"]?.array)
-            #expect(found.compactMap { $0["id"]?.string } == ids.reversed().prefix(3))
+            #expect(found.compactMap { $0["id"]?.string } == Array(ids.reversed().prefix(3)))
             let next = try #require(first["next"])
             let second = try await fixture.get("/jobs?state=succeeded&name=process-text&limit=3&after=\(next)")
-            #expect(second.json?["jobs"]?.array?.compactMap { $0["id"]?.string } == ids.reversed().suffix(2))
+            #expect(second.json?["jobs"]?.array?.compactMap { $0["id"]?.string } == Array(ids.reversed().suffix(2)))
             #expect(second["next"] == nil)
             #expect(try await fixture.get("/jobs?state=failed").json?["jobs"] == .array([]))
             #expect(try await fixture.get("/jobs?name=welcome-email").json?["jobs"] == .array([]))

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Errand
+import ErrandCore
 import HTTPTypes
+import HummingbirdTesting
 import Testing
 
 @testable import Signup

@@ -3,7 +3,9 @@
 
 import Configuration
 import Errand
+import ErrandCore
 import Foundation
+import Logging
 import Testing
 
 @testable import Signup

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Errand
+import ErrandCore
 import Foundation
+import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
 import Synchronization
@@ -50,7 +52,7 @@ struct WebhookTests {
         try await receiver.run { count in
             count > 2 ? Response(status: .ok) : Response(status: .serviceUnavailable, headers: [.retryAfter: "0"])
         } _: { url in
-            try await ServiceFixture.run(["WEBHOOK_URL": url]) { fixture in
+            try await ServiceFixture.run(environment: ["WEBHOOK_URL": url]) { fixture in
                 let answer = try await fixture.post("/register", Self.registration)
                 let id = try #require(answer["welcome"])
                 let record = try await fixture.finished(id)
@@ -76,7 +78,7 @@ struct WebhookTests {
         try await receiver.run { _ in
             Response(status: .badRequest)
         } _: { url in
-            try await ServiceFixture.run(mode: .discard, ["WEBHOOK_URL": url]) { fixture in
+            try await ServiceFixture.run(mode: .discard, environment: ["WEBHOOK_URL": url]) { fixture in
                 let answer = try await fixture.post("/register", Self.registration)
                 let record = try await fixture.finished(answer["welcome"])
                 #expect(record.state == .failed && record.reason == .permanent)
@@ -88,10 +90,9 @@ struct WebhookTests {
     @Test(
         "an answer of the receiver says whether and when to try again",
         arguments: [
-            (503, "7", RetryAdvice.after(.seconds(7))), (429, "0", .after(.zero)), (429, nil, .policy),
-            (503, "soon", .policy), (503, "-1", .policy), (500, "7", .policy), (408, nil, .policy), (404, nil, .never),
-            (301, nil, .never),
-        ]
+            (503, "7", .after(.seconds(7))), (429, "0", .after(.zero)), (429, nil, .policy), (503, "soon", .policy),
+            (503, "-1", .policy), (500, "7", .policy), (408, nil, .policy), (404, nil, .never), (301, nil, .never),
+        ] as [(Int, String?, RetryAdvice)]
     )
     func advice(status: Int, retryAfter: String?, advice: RetryAdvice) {
         #expect(WebhookError(status: status, retryAfter: retryAfter).retryAdvice == advice)

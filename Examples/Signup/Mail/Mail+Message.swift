@@ -16,7 +16,7 @@ extension Mail {
         let domain = from.address.split(separator: "@").last ?? "localhost"
         let headers = [
             "Date: \(Self.headerDate(date))",
-            "From: \(MailHeader.phrase(from.name)) <\(from.address)>",
+            "From: \(MailHeader.phrase(from.name))\(MailHeader.fold)<\(from.address)>",
             "To: \(MailHeader.phrase(to.name))\(MailHeader.fold)<\(to.address)>",
             "Subject: \(MailHeader.words(subject))",
             "Message-ID: <\(MailHeader.token(id))@\(domain)>",

@@ -29,7 +29,7 @@ enum MailHeader {
         text.filter { $0.isASCII && ($0.isLetter || $0.isNumber || "-._".contains($0)) }
     }
 
-    /// RFC 2047 encoded words, folded, each with whole code points and at most 75 characters.
+    /// RFC 2047 encoded words, folded, each with whole code points, short enough for its line.
     private static func encoded(_ text: String) -> String {
         var words: [String] = []
         var word = ""
@@ -38,8 +38,9 @@ enum MailHeader {
             word = ""
         }
         for scalar in text.unicodeScalars {
-            // 45 bytes are 60 characters of base64, and 72 with what is around them.
-            if word.utf8.count + UTF8.width(scalar) > 45 { close() }
+            // 39 bytes are 52 characters of base64, 64 with what is around them, and 73 behind "Subject: ": a line
+            // with encoded words may have 76.
+            if word.utf8.count + UTF8.width(scalar) > 39 { close() }
             word.unicodeScalars.append(scalar)
         }
         close()

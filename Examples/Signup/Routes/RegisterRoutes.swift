@@ -20,10 +20,11 @@ struct RegisterRoutes: Sendable {
         router.post("register") { request, context in
             let registration = try Self.registration(try await request.fields())
             // After the response, in memory: nobody is hurt when a crash loses the notice to the team.
-            let (mailer, clock) = (mailer, clock)
+            let now = clock.now
+            let notice = Chance.system.jobID(at: now).description
             context.background.add("crm", attempts: 3) {
-                let now = clock.now
-                try await mailer.notice(registration, id: Chance.system.jobID(at: now).description, date: now)
+                // Id and date are the same at every attempt: it is one mail, however often it is sent.
+                try await mailer.notice(registration, id: notice, date: now)
             }
             // Durable, stored before the response leaves: this mail must arrive.
             let welcome = context.background.enqueue(WelcomeEmail(registration: registration))

@@ -4,6 +4,7 @@
 import Errand
 import ErrandTesting
 import Foundation
+import Subprocess
 import Synchronization
 import Testing
 

@@ -6,4 +6,4 @@ import Testing
 /// What happens to the service when its process is killed, stopped or paused: with the built program, real
 /// sockets and real signals.
 @Suite("Drills", .serialized)
-enum Drills {}
+struct Drills {}

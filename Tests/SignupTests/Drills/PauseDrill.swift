@@ -5,6 +5,7 @@ import Errand
 import ErrandSQLite
 import Foundation
 import GRDB
+import Subprocess
 import Testing
 
 @testable import Signup
@@ -25,7 +26,7 @@ extension Drills {
             _ = try await SignupProcess.run(environment) { first in
                 _ = try await SignupProcess.run(environment) { second in
                     try await DrillClient.run(connections: 2) { client in
-                        try await drill(first, second, client, database)
+                        try await Self.drill(first, second, client, database)
                     }
                 }
             }

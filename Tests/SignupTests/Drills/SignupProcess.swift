@@ -31,7 +31,9 @@ struct SignupProcess: Sendable {
         ending: Signal = .terminate,
         _ body: (SignupProcess) async throws -> Value
     ) async throws -> (value: Value, status: TerminationStatus) {
-        let updates = Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key($0), $1 as String?) })
+        let updates = Dictionary(
+            uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0), $1 as String?) }
+        )
         let result = try await Subprocess.run(
             .path(FilePath(try program().path)),
             environment: .inherit.updating(updates),

@@ -24,11 +24,11 @@ extension Drills {
             ]
             let (_, status) = try await SignupProcess.run(environment) { process in
                 let port = try #require(process.url.split(separator: ":").last)
-                let busy = try await start(environment.merging(["PORT": "\(port)"]) { $1 })
+                let busy = try await Self.start(environment.merging(["PORT": "\(port)"]) { $1 })
                 #expect(busy.status == .exited(1))
                 #expect(busy.error.contains("port \(port) on 127.0.0.1 is in use"))
                 #expect(busy.error.contains("choose another, PORT="))
-                let wrong = try await start(environment.merging(["PORT": "x", "LOG_LEVEL": "y"]) { $1 })
+                let wrong = try await Self.start(environment.merging(["PORT": "x", "LOG_LEVEL": "y"]) { $1 })
                 #expect(wrong.status == .exited(1))
                 #expect(wrong.error.contains("PORT is 'x'") && wrong.error.contains("LOG_LEVEL is 'y'"))
             }
@@ -39,13 +39,15 @@ extension Drills {
     private static func start(
         _ environment: [String: String]
     ) async throws -> (status: TerminationStatus, error: String) {
-        let updates = Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key($0), $1 as String?) })
+        let updates = Dictionary(
+            uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0), $1 as String?) }
+        )
         let result = try await Subprocess.run(
             .path(FilePath(try SignupProcess.program().path)),
             environment: .inherit.updating(updates),
             output: .discarded,
             error: .string(limit: 65_536)
         )
-        return (result.terminationStatus, result.standardError ?? "")
+        return (result.terminationStatus, result.standardError)
     }
 }

@@ -4,6 +4,7 @@
 import Errand
 import ErrandSQLite
 import Foundation
+import Subprocess
 import Testing
 
 @testable import Signup
@@ -25,8 +26,8 @@ extension Drills {
             let clock = SystemClock.shared
             let (jobs, status) = try await SignupProcess.run(environment) { process in
                 try await DrillClient.run(connections: 32) { client in
-                    let endless = try await enqueue(50, seconds: 3600, to: process, client)
-                    let short = try await enqueue(50, seconds: 3, to: process, client)
+                    let endless = try await Self.enqueue(50, seconds: 3600, to: process, client)
+                    let short = try await Self.enqueue(50, seconds: 3, to: process, client)
                     try await client.poll("\(process.url)/readyz") { $0["running"]?.integer == 100 }
                     return (endless: endless, short: short, signalled: clock.uptime)
                 }

@@ -25,7 +25,7 @@ struct ServiceFixture: Sendable {
     static func run<Value: Sendable>(
         _ setup: TestingSetup = .router,
         mode: BackgroundRunner.Mode = .immediate,
-        _ environment: [String: String] = [:],
+        environment: [String: String] = [:],
         _ body: @Sendable (ServiceFixture) async throws -> Value
     ) async throws -> Value {
         try await withTemporaryFolder { folder in
