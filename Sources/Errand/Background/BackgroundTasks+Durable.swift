@@ -18,15 +18,23 @@ extension BackgroundTasks {
     ///   - job: What to do.
     ///   - when: With which outcome of the request it is stored.
     ///   - options: As for `JobClient.enqueue`.
+    /// - Returns: The id that the job will have, to tell the client. A job whose unique key is taken is not
+    ///   stored: the one that has the key keeps its own id.
+    @discardableResult
     public func enqueue<J: Job>(
         _ job: J,
         when: BackgroundCondition = .success,
         options: EnqueueOptions = EnqueueOptions()
-    ) {
+    ) -> JobID {
+        let client = runner.jobs?.client
+        var options = options
+        let id = options.id ?? (client?.chance ?? .system).jobID(at: runner.clock.now)
+        options.id = id
         stage(when: when) {
-            guard let jobs = runner.jobs else { throw BackgroundRunner.noStore }
-            return try jobs.client.prepare(job, options: options)
+            guard let client else { throw BackgroundRunner.noStore }
+            return try client.prepare(job, options: options)
         }
+        return id
     }
 
     /// Stages a job.
