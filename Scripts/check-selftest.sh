@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-for item in Sources Tests Examples docs Scripts .ci .swift-format Package.swift; do
+for item in Sources Tests Examples Snippets docs Scripts .ci .swift-format Package.swift README.md; do
     cp -R "$item" "$copy/"
 done
 cd "$copy" || exit 1
@@ -149,6 +149,63 @@ reports "docs/planted.md:7: 'nothing.md' does not exist"
 silent not-a-link
 silent "'coverage.md'"
 silent "'#a-page-with-marks'"
+
+# snippets
+cat >Snippets/Planted.swift <<TEXT
+$header
+func planted() {
+    // snippet.planted
+    if isPlanted {
+        grow()
+
+        bloom()
+    }
+    // snippet.end
+    wither()
+}
+// snippet.open
+TEXT
+cat >docs/planted.md <<'TEXT'
+```swift
+if isPlanted {
+    grow()
+
+    bloom()
+}
+```
+```swift
+grow()
+
+bloom()
+```
+```swift
+    bloom()
+```
+```swift
+wither()
+```
+```swift
+if isPlanted {
+    bloom()
+}
+```
+```
+notChecked()
+```
+TEXT
+printf '%s\n/// Grows.\n///\n/// ```swift\n/// shrink()\n/// ```\nfunc grow() {}\n' "$header" >Sources/Planted/Comment.swift
+printf '%s\n/// Blooms.\n///\n/// ```swift\n/// bloom()\n/// ```\nfunc bloom() {}\n' "$header" >Sources/Planted/FineComment.swift
+run Scripts/check.sh snippets
+reports "docs/planted.md:16: no snippet holds this block"
+reports "docs/planted.md:19: no snippet holds this block"
+reports "Sources/Planted/Comment.swift:6: no snippet holds this block"
+reports "Snippets/Planted.swift:14: the block is not closed"
+silent docs/planted.md:1:
+silent docs/planted.md:8:
+silent docs/planted.md:13:
+silent docs/planted.md:24:
+silent Sources/Planted/FineComment.swift
+rm docs/planted.md Snippets/Planted.swift
 
 # scripts
 if command -v shellcheck >/dev/null; then

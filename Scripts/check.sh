@@ -5,15 +5,15 @@
 #   Scripts/check.sh --fast     what needs no build
 #   Scripts/check.sh GATE …     the named gates
 #
-# Gates, fast first: scripts format headers sources links selftest | docs coverage
+# Gates, fast first: scripts format headers sources links snippets selftest | docs coverage
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
-fast=(scripts format headers sources links selftest)
+fast=(scripts format headers sources links snippets selftest)
 slow=(docs coverage)
 
 folders=()
-for folder in Sources Tests Examples Benchmarks; do
+for folder in Sources Tests Examples Benchmarks Snippets; do
     [[ -d $folder ]] && folders+=("$folder")
 done
 
@@ -42,6 +42,7 @@ gate_headers() {
 
 gate_sources() { Scripts/check-sources.sh; }
 gate_links() { Scripts/check-links.sh; }
+gate_snippets() { Scripts/check-snippets.sh; }
 gate_selftest() { Scripts/check-selftest.sh; }
 gate_docs() { Scripts/check-docs.sh; }
 

@@ -1,7 +1,7 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-/// Misuse of the runtime, or a wait that ended without an answer. Trouble of a store is a ``StoreError``.
+/// Misuse of the runtime, or a wait that ended without an answer. Trouble of a store is a ``/ErrandCore/StoreError``.
 public struct ErrandError: Error, Sendable, Hashable {
     /// The kind of trouble; two errors with the same code are the same kind.
     public struct Code: Sendable, Hashable, RawRepresentable {

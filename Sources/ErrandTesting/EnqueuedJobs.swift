@@ -30,7 +30,7 @@ extension JobStore {
 /// Expects that a job of this type is stored, and returns the oldest one that fits.
 ///
 /// ```swift
-/// try await expectEnqueued(WelcomeEmail.self, in: store) { $0.address == "ada@example.org" }
+/// try await expectEnqueued(WelcomeEmail.self, in: harness.store) { $0.address == "ada@example.org" }
 /// ```
 /// Records an issue at the caller's line that names what is stored instead.
 @discardableResult

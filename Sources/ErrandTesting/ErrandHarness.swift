@@ -9,10 +9,11 @@ import Synchronization
 ///
 /// ```swift
 /// let harness = ErrandHarness { handlers, _ in
-///     handlers.add(WelcomeEmail.self) { email, _ in outbox.append(email.address) }
+///     handlers.add(WelcomeEmail.self) { email, _ in
+///         outbox.withLock { $0.append(email.address) }
+///     }
 /// }
 /// try await harness.client.enqueue(WelcomeEmail(address: "ada@example.org"))
-/// try await harness.runDue()
 /// ```
 public struct ErrandHarness: Sendable {
     /// The clock of the store, the client and the workers.
@@ -39,6 +40,9 @@ public struct ErrandHarness: Sendable {
 
     /// A harness.
     /// - Parameters:
+    ///   - clock: For the store, the client and the workers; give a store of your own the same one.
+    ///   - store: Where the jobs live; a memory store when `nil`.
+    ///   - configuration: Of the workers.
     ///   - seed: Makes ids and jitter repeatable.
     ///   - register: Adds the handlers; gets a client to enqueue from inside them.
     public init(

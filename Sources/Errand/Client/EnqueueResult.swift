@@ -25,7 +25,7 @@ public struct EnqueueResult: Sendable, Hashable {
     }
 
     /// The result for a store's answer.
-    /// - Throws: The ``StoreError`` of a refused job.
+    /// - Throws: The ``/ErrandCore/StoreError`` of a refused job.
     init(_ answer: InsertAnswer) throws {
         switch answer {
         case .stored(let id): self.init(id: id, kind: .stored)

@@ -6,7 +6,7 @@ extension JobClient {
     ///
     /// Concurrent calls share a write. After this returns the job reaches exactly one final state.
     /// - Returns: A handle; its ``JobHandle/wasDuplicate`` tells whether a unique key was taken.
-    /// - Throws: ``ErrandError`` with code `invalidJob` before anything is stored; ``StoreError``: with code
+    /// - Throws: ``ErrandError`` with code `invalidJob` before anything is stored; ``/ErrandCore/StoreError``: with code
     ///   `conflict` when the unique rule says to refuse, `outcomeUnknown` when the job may have been stored.
     @discardableResult
     public func enqueue<J: Job>(_ job: J, options: EnqueueOptions = EnqueueOptions()) async throws -> JobHandle<J> {
@@ -37,7 +37,10 @@ extension JobClient {
 
     /// Stores the jobs of a sequence as they come. A batch is written before more is read, so a fast source is
     /// held back by the store, and memory holds one batch.
-    /// - Parameter each: Called with the handle of each stored job, in order.
+    /// - Parameters:
+    ///   - source: Where the jobs come from; an error it throws ends the call, what was written before stays.
+    ///   - options: For every job.
+    ///   - each: Called with the handle of each stored job, in order.
     /// - Returns: How many jobs were stored or found to be duplicates.
     @discardableResult
     public func enqueue<J: Job, Source: AsyncSequence>(
@@ -68,7 +71,7 @@ extension JobClient {
 
     /// Stores a job inside the application's own transaction: it exists exactly if the rest of the transaction
     /// does, and workers are woken after the commit.
-    /// - Throws: ``ErrandError`` with code `invalidJob`; ``StoreError`` with code `unsupported` when the store
+    /// - Throws: ``ErrandError`` with code `invalidJob`; ``/ErrandCore/StoreError`` with code `unsupported` when the store
     ///   does not live in that database, `conflict` when the unique rule says to refuse.
     @discardableResult
     public func enqueue<J: Job>(

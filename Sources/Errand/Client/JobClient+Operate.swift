@@ -20,7 +20,11 @@ extension JobClient {
     }
 
     /// Runs jobs again: final ones in a new run with a clean count, waiting ones now.
-    /// - Parameter spread: Several jobs start evenly over this time, so that a retry of many is not a stampede.
+    /// - Parameters:
+    ///   - ids: Which jobs; the report names those that are not there.
+    ///   - spread: Several jobs start evenly over this time, so that a retry of many is not a stampede.
+    ///   - reason: Why; kept in the audit.
+    ///   - actor: Who; the client's ``JobClientConfiguration/actor`` when `nil`.
     @discardableResult
     public func retry(
         _ ids: [JobID],
@@ -32,7 +36,12 @@ extension JobClient {
     }
 
     /// Runs a job again with other arguments, in one act.
-    /// - Parameter expectedRevision: Refuse when somebody changed the job since it was read.
+    /// - Parameters:
+    ///   - id: Which job.
+    ///   - job: The new arguments.
+    ///   - expectedRevision: Refuse when somebody changed the job since it was read.
+    ///   - reason: Why; kept in the audit.
+    ///   - actor: Who; the client's ``JobClientConfiguration/actor`` when `nil`.
     @discardableResult
     public func retry<J: Job>(
         _ id: JobID,
@@ -69,7 +78,11 @@ extension JobClient {
     }
 
     /// Sets pending jobs aside: they keep state, time, priority and attempts, but do not start.
-    /// - Parameter lasting: Released by themselves after this long; `nil` for never.
+    /// - Parameters:
+    ///   - ids: Which jobs.
+    ///   - lasting: Released by themselves after this long; `nil` for never.
+    ///   - reason: Why; kept with the job and in the audit.
+    ///   - actor: Who; the client's ``JobClientConfiguration/actor`` when `nil`.
     @discardableResult
     public func hold(
         _ ids: [JobID],

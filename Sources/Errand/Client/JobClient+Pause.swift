@@ -4,7 +4,11 @@
 extension JobClient {
     /// Stops claims of a queue, a job name or everything, on all workers, within their next claim. Running jobs
     /// go on and enqueueing still works. Durable: it survives the restart of everything.
-    /// - Parameter lasting: Ends by itself after this long; `nil` for until resumed.
+    /// - Parameters:
+    ///   - scope: What is paused.
+    ///   - lasting: Ends by itself after this long; `nil` for until resumed.
+    ///   - reason: Why; kept with the pause and in the audit.
+    ///   - actor: Who; the client's ``JobClientConfiguration/actor`` when `nil`.
     public func pause(
         _ scope: Pause.Scope,
         lasting: Duration? = nil,

@@ -18,6 +18,8 @@ public struct JobClient: Sendable {
 
     /// A client of this store.
     /// - Parameters:
+    ///   - store: Where the jobs live; the client does not close it.
+    ///   - configuration: How it writes and waits.
     ///   - interceptors: Code around every enqueue, the first one outermost.
     ///   - events: Hears of every stored job; share it with the worker to hear of everything.
     ///   - clock: Measures waits and dates ids.
@@ -71,7 +73,7 @@ public struct JobClient: Sendable {
     }
 
     /// Writes prepared jobs together with whatever else waits, through the interceptors. Answers one for one.
-    /// - Throws: The first refusal, as ``StoreError``; the jobs that were not refused are stored all the same.
+    /// - Throws: The first refusal, as ``/ErrandCore/StoreError``; the jobs that were not refused are stored all the same.
     public func enqueue(prepared jobs: [NewJob]) async throws -> [EnqueueResult] {
         try await write(jobs, through: interceptors[...])
     }

@@ -26,7 +26,7 @@ public struct JobHandle<J: Job>: Sendable {
     public var wasDuplicate: Bool { kind == .duplicate || kind == .replaced }
 
     /// The job as it is now.
-    /// - Throws: ``ErrandError`` with code `jobNotFound`; ``StoreError``.
+    /// - Throws: ``ErrandError`` with code `jobNotFound`; ``/ErrandCore/StoreError``.
     public func record(parts: JobParts = []) async throws -> JobRecord {
         guard let record = try await client.job(id, parts: parts) else { throw client.missing(id) }
         return record
@@ -40,7 +40,7 @@ public struct JobHandle<J: Job>: Sendable {
 
     /// Waits until the job is final.
     /// - Parameter timeout: How long to wait; the job goes on afterwards.
-    /// - Throws: ``ErrandError`` with code `timedOut` or `jobNotFound`; ``StoreError``; `CancellationError`.
+    /// - Throws: ``ErrandError`` with code `timedOut` or `jobNotFound`; ``/ErrandCore/StoreError``; `CancellationError`.
     @discardableResult
     public func finished(timeout: Duration) async throws -> JobRecord {
         try await client.waitForEnd(of: id, timeout: timeout)
@@ -50,7 +50,7 @@ public struct JobHandle<J: Job>: Sendable {
 extension JobHandle where J.Output: Codable {
     /// Waits for the job's end and returns what its handler returned.
     /// - Throws: ``JobFailure`` when the job did not succeed; ``ErrandError`` with code `timedOut`,
-    ///   `jobNotFound`, or `resultGone` when the result is not kept any more; ``StoreError``.
+    ///   `jobNotFound`, or `resultGone` when the result is not kept any more; ``/ErrandCore/StoreError``.
     public func result(timeout: Duration) async throws -> J.Output {
         let record = try await finished(timeout: timeout)
         guard record.state == .succeeded else { throw JobFailure(record) }

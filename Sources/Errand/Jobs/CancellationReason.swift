@@ -9,7 +9,8 @@ public enum CancellationReason: Sendable, Hashable {
     case cancelled(by: String, reason: String)
     /// The attempt ran longer than its timeout.
     case timeout
-    /// Another worker holds the job; nothing this attempt does is written.
+    /// Another worker holds the job, or may, because this one could not reach the store for too long. What the
+    /// attempt comes to is written only if its lease still holds.
     case leaseLost
 
     init(_ cause: StopCause) {

@@ -41,11 +41,12 @@ public protocol Job: Codable, Sendable {
     static var crashesAllowed: Int { get }
     /// How long its result is kept; 24 hours by default.
     static var resultTTL: Duration { get }
-    /// How long a running attempt may go on after the worker was told to shut down, beyond the worker's own
-    /// budget; `nil`, the default, for that budget.
+    /// How long a running attempt may go on, counted from the stop signal, when the worker's own
+    /// ``WorkerShutdown/cancelAfter`` is too short for it; `nil`, the default, for that. While such a job runs, all
+    /// later steps of the worker's shutdown move back with it.
     static var finishWithin: Duration? { get }
 
-    /// Makes a job from a stored payload, possibly of an older ``Payload/version``. The default decodes JSON;
+    /// Makes a job from a stored payload, possibly of an older ``/ErrandCore/Payload/version``. The default decodes JSON;
     /// write your own to read what older versions wrote.
     /// - Throws: Anything; the job then becomes `failed(undecodable)` without using an attempt.
     static func decode(_ payload: Payload) throws -> Self

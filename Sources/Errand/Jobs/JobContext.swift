@@ -71,9 +71,11 @@ extension JobContext {
 
     /// Runs `body` once and keeps its value: when the job is tried again after a failure or a crash, the stored
     /// value is returned and `body` does not run. The value is stored before this returns.
-    /// - Parameter name: Unique within the job.
+    /// - Parameters:
+    ///   - name: Unique within the job.
+    ///   - body: What to do once. It may be repeated when the process dies before its value is stored.
     /// - Throws: What `body` throws; ``ErrandError`` with code `leaseLost` when the value could not be stored
-    ///   because somebody else holds the job; ``StoreError``.
+    ///   because somebody else holds the job; ``/ErrandCore/StoreError``.
     public func step<Value: Codable & Sendable>(
         _ name: String,
         _ body: () async throws -> Value
@@ -93,7 +95,9 @@ extension JobContext {
     /// Ends the job as succeeded inside the application's own transaction: its end and the application's writes
     /// are one commit, which makes the effect in that database happen exactly once. Return normally afterwards.
     /// When the transaction rolls back, throw, and the attempt fails like any other.
-    /// - Parameter followUps: Jobs, from `JobClient.prepare`, that are stored exactly if the commit happens.
+    /// - Parameters:
+    ///   - transaction: The application's own, on the database that holds the jobs.
+    ///   - followUps: Jobs, from `JobClient.prepare`, that are stored exactly if the commit happens.
     /// - Throws: ``ErrandError`` with code `leaseLost` when somebody else holds the job: roll back.
     public func complete(in transaction: some StoreTransaction, followUps: [NewJob] = []) throws {
         try complete(result: nil, in: transaction, followUps: followUps)

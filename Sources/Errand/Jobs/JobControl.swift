@@ -4,7 +4,7 @@
 /// A value a handler throws to say how its attempt ends, where returning or failing says too little.
 ///
 /// ```swift
-/// guard await warehouse.isOpen else { throw JobControl.snooze(for: .minutes(10)) }
+/// guard await isOpen() else { throw JobControl.snooze(for: .minutes(10)) }
 /// ```
 public enum JobControl: Error, Sendable, Hashable {
     /// Run again after this long. The attempt is given back: it counts neither as an attempt nor as a failure.

@@ -6,7 +6,8 @@
 /// ```swift
 /// var handlers = JobHandlers()
 /// handlers.add(WelcomeEmail.self) { email, context in
-///     try await mailer.send(.welcome, to: email.address)
+///     context.logger.info("sending")
+///     try await send(email.address)
 /// }
 /// ```
 ///

@@ -6,13 +6,20 @@
 /// Interceptors form a chain; the first one given to the worker is the outermost. An interceptor that throws
 /// ends the attempt as if the handler had thrown.
 public protocol JobInterceptor: Sendable {
+    /// The rest of the chain. A name for the type, because where a plain `() async throws -> Void` runs depends on the
+    /// settings of the module that writes it, and a method with another one would not be the one that is called.
+    typealias NextRun = nonisolated(nonsending) () async throws -> Void
+
     /// Called once per attempt, after the payload was decoded, on the job's own task. Call `next` exactly once
     /// to run the rest, or throw without calling it.
-    func run(_ context: JobContext, next: () async throws -> Void) async throws
+    func run(_ context: JobContext, next: NextRun) async throws
 }
 
 /// Code around every enqueue.
 public protocol EnqueueInterceptor: Sendable {
+    /// The rest of the chain; a name for the type, as ``JobInterceptor/NextRun`` is.
+    typealias NextWrite = nonisolated(nonsending) @Sendable ([NewJob]) async throws -> [EnqueueResult]
+
     /// Called for every job on every road, also inside a transaction, before it is checked: add headers or
     /// tags, choose a queue, or throw to refuse it.
     func prepare(_ job: inout NewJob) throws
@@ -20,7 +27,7 @@ public protocol EnqueueInterceptor: Sendable {
     /// Called around every write of prepared jobs, except inside a transaction, which is the caller's own.
     func enqueue(
         _ jobs: [NewJob],
-        next: @Sendable ([NewJob]) async throws -> [EnqueueResult]
+        next: NextWrite
     ) async throws -> [EnqueueResult]
 }
 
@@ -29,7 +36,7 @@ extension EnqueueInterceptor {
 
     public func enqueue(
         _ jobs: [NewJob],
-        next: @Sendable ([NewJob]) async throws -> [EnqueueResult]
+        next: NextWrite
     ) async throws -> [EnqueueResult] {
         try await next(jobs)
     }

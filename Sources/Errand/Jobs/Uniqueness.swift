@@ -24,7 +24,7 @@ public struct Uniqueness<J: Job>: Sendable {
     }
 
     /// Two jobs are the same when all fields of their payloads are: the key is the payload as JSON with sorted
-    /// names. It must fit in ``UniqueRule/longestKey`` bytes; give a key of your own for larger payloads.
+    /// names. It must fit in ``/ErrandCore/UniqueRule/longestKey`` bytes; give a key of your own for larger payloads.
     public static func payload(
         scope: UniqueRule.Scope = .untilDone,
         conflict: UniqueRule.Conflict = .returnExisting

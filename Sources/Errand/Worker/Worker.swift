@@ -44,8 +44,14 @@ public final class Worker: Service, Sendable {
 
     /// A worker for these handlers. Nothing happens before ``run()``.
     /// - Parameters:
+    ///   - store: Where the jobs live; the worker does not close it.
+    ///   - handlers: How jobs are done; their names are what it claims.
+    ///   - configuration: How it claims, runs and stops.
     ///   - interceptors: Code around every run, the first one outermost.
     ///   - events: Hears what happens; give the client the same one to hear of everything.
+    ///   - logger: For what belongs to no job, and, with the job's facts added, for handlers.
+    ///   - clock: Measures beats, timeouts and the steps of stopping.
+    ///   - chance: Makes the worker's identity and the jitter of retries.
     public init(
         store: any JobStore,
         handlers: JobHandlers,

@@ -18,7 +18,7 @@ public enum JobState: Int, Sendable, Hashable, Codable, CaseIterable {
     case running = 4
     /// Final: the handler returned.
     case succeeded = 5
-    /// Final: out of attempts, failed for good, poison or undecodable; the dead letter.
+    /// Final: out of attempts or time, failed for good, poison or undecodable; the dead letter.
     case failed = 6
     /// Final: somebody asked for it.
     case cancelled = 7
