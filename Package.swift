@@ -47,7 +47,10 @@ let package = Package(
     ],
     targets: [
         .target(name: "ErrandCore", dependencies: [heap]),
-        .target(name: "Errand", dependencies: ["ErrandCore", log, metrics, tracing, lifecycle, configuration, deque, heap]),
+        .target(
+            name: "Errand",
+            dependencies: ["ErrandCore", log, metrics, tracing, lifecycle, configuration, deque, heap]
+        ),
         .target(
             name: "ErrandSQLite",
             dependencies: ["ErrandCore", grdb],
@@ -58,7 +61,8 @@ let package = Package(
         .executableTarget(
             name: "Signup",
             dependencies: [
-                "Errand", "ErrandSQLite", "ErrandHummingbird", configuration, hummingbird, log, nio, nioHTTP1, httpTypes,
+                "Errand", "ErrandSQLite", "ErrandHummingbird", configuration, hummingbird, log, nio, nioHTTP1,
+                httpTypes,
                 asyncHTTPClient,
             ],
             path: "Examples/Signup"
@@ -72,13 +76,17 @@ let package = Package(
         .testTarget(name: "ErrandSQLiteTests", dependencies: ["ErrandSQLite", "ErrandTesting", subprocess]),
         .testTarget(
             name: "ErrandHummingbirdTests",
-            dependencies: ["ErrandHummingbird", "ErrandTesting", hummingbirdTesting, inMemoryLogging, metricsTestKit, inMemoryTracing]
+            dependencies: [
+                "ErrandHummingbird", "ErrandTesting", hummingbirdTesting, inMemoryLogging, metricsTestKit,
+                inMemoryTracing,
+            ]
         ),
         .testTarget(name: "ErrandTestingTests", dependencies: ["ErrandTesting"]),
         .testTarget(
             name: "SignupTests",
             dependencies: [
-                "Signup", "ErrandTesting", "ErrandSQLite", configuration, log, hummingbird, hummingbirdTesting, httpTypes, nio,
+                "Signup", "ErrandTesting", "ErrandSQLite", configuration, log, hummingbird, hummingbirdTesting,
+                httpTypes, nio,
                 nioHTTP1, asyncHTTPClient, grdb, subprocess,
             ]
         ),

@@ -6,13 +6,13 @@ public struct EnqueueOptions: Sendable {
     /// A limit that a type has may be lifted, so "not given" and "none" are different.
     public enum Limit: Sendable, Hashable {
         /// No limit.
-        case none
+        case unlimited
         /// This long.
         case within(Duration)
 
         var duration: Duration? {
             switch self {
-            case .none: nil
+            case .unlimited: nil
             case .within(let duration): duration
             }
         }
