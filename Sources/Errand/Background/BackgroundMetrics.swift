@@ -74,8 +74,14 @@ final class BackgroundMetrics: Sendable {
 
     /// Steps, not levels: two threads that report at once cannot leave a wrong level behind.
     func changed(queued: Int, running: Int) {
-        if queued != 0 { self.queued.increment(by: Double(queued)) }
-        if running != 0 { self.running.increment(by: Double(running)) }
+        step(self.queued, by: queued)
+        step(self.running, by: running)
+    }
+
+    /// Meters ignore negative increments.
+    private func step(_ meter: Meter, by count: Int) {
+        if count > 0 { meter.increment(by: Double(count)) }
+        if count < 0 { meter.decrement(by: Double(-count)) }
     }
 
     private func handles(for name: String, _ outcome: String) -> Handles {

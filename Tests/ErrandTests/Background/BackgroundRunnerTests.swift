@@ -402,6 +402,33 @@ import Tracing
         #expect(try metrics.expectTimer("background_tasks_wait").values.count == 1)
     }
 
+    @Test("Levels go up and come back down, failures and drops are counted")
+    func levels() async throws {
+        let metrics = TestMetrics()
+        let runner = withMetricsFactory(metrics) { self.runner { $0.concurrency = 1 } }
+        let tasks = tasks(runner)
+        let gate = Gate()
+        let entered = Gate()
+        tasks.add("running") {
+            entered.open()
+            await gate.wait()
+        }
+        let last = tasks.add("queued") { throw Oops() }
+        tasks.add("dropped", when: .failure) {}
+        try await finish(tasks)
+        await entered.wait()
+        #expect(try metrics.expectMeter("background_tasks_running").lastValue == 1)
+        #expect(try metrics.expectMeter("background_tasks_queued").lastValue == 1)
+        gate.open()
+        _ = await last.outcome
+        #expect(try metrics.expectMeter("background_tasks_running").lastValue == 0)
+        #expect(try metrics.expectMeter("background_tasks_queued").lastValue == 0)
+        let failed = try metrics.expectCounter("background_tasks_total", [("name", "queued"), ("outcome", "failed")])
+        #expect(failed.values == [1])
+        let dropped = try metrics.expectCounter("background_tasks_dropped_total", [("reason", "condition")])
+        #expect(dropped.values == [1])
+    }
+
     @Test("Code inside a task logs with the request's id, the task's name and its attempt")
     func insideLogger() async throws {
         let tasks = tasks(runner())
