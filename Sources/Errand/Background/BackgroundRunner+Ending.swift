@@ -82,19 +82,24 @@ extension BackgroundRunner {
     func finish(_ ended: Ended, duration: Duration) {
         let task = ended.task
         metrics.ended(name: task.name, outcome: ended.outcome, duration: duration)
-        var metadata = metadata(task)
-        metadata[BackgroundLog.duration] = "\(duration)"
         switch ended.outcome {
         case .failed(let error):
+            var metadata = metadata(task, duration)
             metadata.add(error)
             task.logger.error("background task failed", metadata: metadata)
             onFailure?(task.report, error)
         case .cancelled:
-            task.logger.info("background task cancelled", metadata: metadata)
+            task.logger.info("background task cancelled", metadata: metadata(task, duration))
         default:
-            task.logger.debug("background task finished", metadata: metadata)
+            task.logger.debug("background task finished", metadata: metadata(task, duration))
         }
         for waiter in ended.waiters { waiter.resume(returning: ended.outcome) }
+    }
+
+    private func metadata(_ task: BackgroundTask, _ duration: Duration) -> Logger.Metadata {
+        var metadata = metadata(task)
+        metadata[BackgroundLog.duration] = "\(duration)"
+        return metadata
     }
 }
 

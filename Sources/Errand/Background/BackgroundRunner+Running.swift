@@ -44,9 +44,8 @@ extension BackgroundRunner {
         wait: Duration
     ) async -> Result<Void, any Error> {
         var logger = task.logger
-        logger[metadataKey: BackgroundLog.task] = "\(task.name)"
-        logger[metadataKey: BackgroundLog.id] = "\(task.id)"
-        logger[metadataKey: BackgroundLog.attempt] = "\(attempt)"
+        // All at once: handlers may render their metadata again each time it changes.
+        logger.handler.metadata.merge(metadata(task)) { $1 }
         logger.debug("background task started", metadata: [BackgroundLog.wait: "\(wait)"])
         let context = task.context(attempt: attempt)
         do {

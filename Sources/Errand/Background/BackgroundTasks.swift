@@ -60,7 +60,8 @@ public final class BackgroundTasks: Sendable {
         _ body: @escaping BackgroundTask.Body
     ) -> BackgroundTask {
         var captured = logger
-        for (key, value) in Logger.current.handler.metadata { captured[metadataKey: key] = value }
+        let bound = Logger.current.handler.metadata
+        if !bound.isEmpty { captured.handler.metadata.merge(bound) { $1 } }
         return BackgroundTask(
             id: runner.makeID(),
             name: name,
