@@ -3,7 +3,9 @@
 
 import ErrandCore
 
-/// All ids, newest first, for lists. New ids are only noted; they are sorted in when somebody looks.
+/// All ids, newest first, for lists.
+///
+/// New ids are only noted; they are sorted in when somebody looks.
 struct MemoryIndex {
     private var sorted: [JobID] = []
     private var fresh: [JobID] = []

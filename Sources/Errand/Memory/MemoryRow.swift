@@ -3,7 +3,9 @@
 
 import ErrandCore
 
-/// A stored job with its parts and its places in the indexes. Guarded by the mutex of the store.
+/// A stored job with its parts and its places in the indexes.
+///
+/// Guarded by the mutex of the store.
 final class MemoryRow {
     /// Which index holds the row now; it is in one at a time.
     enum Place {

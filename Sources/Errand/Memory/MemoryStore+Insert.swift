@@ -4,6 +4,9 @@
 public import ErrandCore
 
 extension MemoryStore {
+    /// Stores jobs in this process; see ``JobStore/insert(_:offer:)``.
+    ///
+    /// Costs no more with many rows than with few.
     public func insert(_ jobs: [NewJob], offer: ClaimOffer?) async throws -> [InsertAnswer] {
         try act { table, now in table.insert(jobs, offer: offer, at: now) }
     }

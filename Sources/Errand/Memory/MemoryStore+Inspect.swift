@@ -4,28 +4,38 @@
 public import ErrandCore
 
 extension MemoryStore {
+    /// Reads jobs by id; see ``JobStore/jobs(_:parts:)``.
     public func jobs(_ ids: [JobID], parts: JobParts) async throws -> [JobRecord] {
         try act { table, now in
             ids.compactMap { table.rows[$0]?.record(with: parts, at: now) }
         }
     }
 
+    /// Reads a page of jobs; see ``JobStore/list(_:page:)``.
+    ///
+    /// It has no index but the id, so a filter looks at rows.
     public func list(_ filter: JobFilter, page: JobPageRequest) async throws -> JobPage {
         try act { table, now in table.list(filter, page: page, at: now) }
     }
 
+    /// Counts what a filter means; see ``JobStore/count(_:limit:)``.
+    ///
+    /// Exact when it names only states, queues and names.
     public func count(_ filter: JobFilter, limit: Int) async throws -> BoundedCount {
         try act { table, _ in table.count(filter, limit: limit) }
     }
 
+    /// The kept counts; see ``JobStore/counts()``.
     public func counts() async throws -> JobCounts {
         try act { table, now in table.counts(at: now) }
     }
 
+    /// The counters per minute; see ``JobStore/series(_:)``.
     public func series(_ request: SeriesRequest) async throws -> [SeriesPoint] {
         try act { table, _ in table.series(request) }
     }
 
+    /// The known workers; see ``JobStore/workers()``.
     public func workers() async throws -> [WorkerRecord] {
         try act { table, _ in
             table.workers.values
@@ -41,6 +51,7 @@ extension MemoryStore {
         }
     }
 
+    /// The pauses that hold now; see ``JobStore/pauses()``.
     public func pauses() async throws -> [Pause] {
         try act { table, now in
             table.pauses.values
@@ -49,6 +60,9 @@ extension MemoryStore {
         }
     }
 
+    /// The newest audit lines; see ``JobStore/audit(limit:)``.
+    ///
+    /// The newest 10,000 are kept.
     public func audit(limit: Int) async throws -> [AuditEntry] {
         try act { table, _ in Array(table.audit.suffix(max(limit, 0)).reversed()) }
     }

@@ -5,12 +5,16 @@ import DequeModule
 public import ErrandCore
 
 extension MemoryStore {
+    /// Pauses and resumes; see ``JobStore/setControls(_:)``.
     public func setControls(_ changes: [ControlChange]) async throws {
         try act { table, now in
             for change in changes { table.apply(change, at: now) }
         }
     }
 
+    /// Carries out an operator's change; see ``JobStore/operate(_:)``.
+    ///
+    /// The newest 10,000 idempotency keys are kept 24 hours.
     public func operate(_ operation: Operation) async throws -> OperationReport {
         try act { table, now in table.operate(operation, at: now) }
     }

@@ -10,6 +10,7 @@ import Synchronization
 /// It keeps every rule that the durable engines keep, and the conformance suite compares them with it. All calls
 /// are one short critical section; nothing waits for a disk.
 public final class MemoryStore: JobStore {
+    /// Wake-up signals and offers of this store.
     public let hub = LocalHub()
     let clock: any ErrandClock
     private let table = Mutex(MemoryTable())
@@ -19,6 +20,7 @@ public final class MemoryStore: JobStore {
         self.clock = clock
     }
 
+    /// Engine `memory`, durability none, not shared.
     public func describe() async -> StoreDescription {
         StoreDescription(
             engine: "memory",
@@ -30,6 +32,7 @@ public final class MemoryStore: JobStore {
         )
     }
 
+    /// Refuses all later calls; what is stored stays until the store is released.
     public func close() async throws {
         table.withLock { $0.isClosed = true }
     }

@@ -4,7 +4,9 @@
 import ErrandCore
 import HeapModule
 
-/// Who has a unique key. For a key with a TTL it may outlive its job.
+/// Who has a unique key.
+///
+/// For a key with a TTL it may outlive its job.
 struct MemoryKey {
     var holder: JobID
     /// The holder's row; `nil` once it is deleted.

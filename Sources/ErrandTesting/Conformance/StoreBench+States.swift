@@ -8,7 +8,9 @@ extension StoreBench {
     /// claimed in its place.
     static let reachable = JobState.allCases.filter { $0 != .skipped && $0 != .ready } + [.ready]
 
-    /// Brings a fresh job into a state by legal moves only. No other job of the default queue may be ready.
+    /// Brings a fresh job into a state by legal moves only.
+    ///
+    /// No other job of the default queue may be ready.
     func make(_ state: JobState, worker: WorkerID) async throws -> (id: JobID, lease: Lease?) {
         switch state {
         case .waiting:

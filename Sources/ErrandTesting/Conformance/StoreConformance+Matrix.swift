@@ -10,6 +10,7 @@ extension StoreConformance {
     ]
 
     /// What an operator's action makes of a job in a state: the state after it, or `nil` when it is refused.
+    ///
     /// Written by hand, so that the core's decisions are checked and not only repeated.
     static func wanted(_ action: Operation.Action, on state: JobState) -> JobState? {
         switch action {

@@ -4,7 +4,9 @@
 import ErrandCore
 
 extension StoreConformance {
-    /// The seeds of the random walks. A failure names its seed; put it here to keep it.
+    /// The seeds of the random walks.
+    ///
+    /// A failure names its seed; put it here to keep it.
     static let seeds: [UInt64] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89]
 
     static let randomCases: [Case] = seeds.map { seed in

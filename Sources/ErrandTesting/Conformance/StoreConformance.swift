@@ -36,6 +36,7 @@ public enum StoreConformance {
             self.body = body
         }
 
+        /// The sentence, for the test report.
         public var testDescription: String { name }
 
         /// Runs the case on a fresh store; what does not hold is recorded as an issue of the running test.
