@@ -20,7 +20,7 @@ public struct SQLiteConfiguration: Sendable {
     public var durability: StoreDescription.Durability = .powerLoss
 
     /// How long a write waits while another process writes, before it fails with
-    /// ``ErrandCore/StoreError/Code/unavailable``. 5 s.
+    /// ``/ErrandCore/StoreError/Code/unavailable``. 5 s.
     public var busyTimeout: Duration = .seconds(5)
 
     /// The most connections that read at the same time. 4.

@@ -32,9 +32,9 @@ public final class SQLiteStore: JobStore {
     ///   - path: The file; its folder must exist and be on a local disk.
     ///   - configuration: How the file is used.
     ///   - clock: The store's time.
-    /// - Throws: ``StoreError``: `notFound` or `unavailable` for a folder that is missing or cannot be written,
-    ///   `unsupported` for a network file system, `corrupt` for a file that is no database, `incompatible` for one
-    ///   that a newer build wrote.
+    /// - Throws: ``/ErrandCore/StoreError``: `notFound` or `unavailable` for a folder that is missing or cannot be
+    ///   written, `unsupported` for a network file system, `corrupt` for a file that is no database, `incompatible`
+    ///   for one that a newer build wrote.
     public convenience init(
         path: String,
         configuration: SQLiteConfiguration = .init(),
@@ -55,7 +55,7 @@ public final class SQLiteStore: JobStore {
     /// with `synchronous=NORMAL`, which a power cut can cost the newest commits; ``describe()`` reports what the
     /// pool really has. For `.powerLoss` run `PRAGMA synchronous = FULL` on the writer after opening it:
     /// `try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }`.
-    /// - Throws: ``StoreError`` as for ``init(path:configuration:clock:)``.
+    /// - Throws: ``/ErrandCore/StoreError`` as for ``init(path:configuration:clock:)``.
     public convenience init(
         sharing pool: DatabasePool,
         configuration: SQLiteConfiguration = .init(),

@@ -12,41 +12,41 @@ import Synchronization
 public final class FaultyStore: JobStore {
     /// The calls of a store, by name.
     public enum Call: String, Sendable, Hashable, CaseIterable {
-        /// ``JobStore/insert(_:offer:)``
+        /// ``/ErrandCore/JobStore/insert(_:offer:)``
         case insert
-        /// ``JobStore/register(_:)``
+        /// ``/ErrandCore/JobStore/register(_:)``
         case register
-        /// ``JobStore/retire(_:)``
+        /// ``/ErrandCore/JobStore/retire(_:)``
         case retire
-        /// ``JobStore/claim(_:)``
+        /// ``/ErrandCore/JobStore/claim(_:)``
         case claim
-        /// ``JobStore/beat(_:)``
+        /// ``/ErrandCore/JobStore/beat(_:)``
         case beat
-        /// ``JobStore/settle(_:)``
+        /// ``/ErrandCore/JobStore/settle(_:)``
         case settle
-        /// ``JobStore/note(_:)``
+        /// ``/ErrandCore/JobStore/note(_:)``
         case note
-        /// ``JobStore/jobs(_:parts:)``
+        /// ``/ErrandCore/JobStore/jobs(_:parts:)``
         case jobs
-        /// ``JobStore/list(_:page:)``
+        /// ``/ErrandCore/JobStore/list(_:page:)``
         case list
-        /// ``JobStore/count(_:limit:)``
+        /// ``/ErrandCore/JobStore/count(_:limit:)``
         case count
-        /// ``JobStore/counts()``
+        /// ``/ErrandCore/JobStore/counts()``
         case counts
-        /// ``JobStore/series(_:)``
+        /// ``/ErrandCore/JobStore/series(_:)``
         case series
-        /// ``JobStore/workers()``
+        /// ``/ErrandCore/JobStore/workers()``
         case workers
-        /// ``JobStore/pauses()``
+        /// ``/ErrandCore/JobStore/pauses()``
         case pauses
-        /// ``JobStore/audit(limit:)``
+        /// ``/ErrandCore/JobStore/audit(limit:)``
         case audit
-        /// ``JobStore/setControls(_:)``
+        /// ``/ErrandCore/JobStore/setControls(_:)``
         case setControls
-        /// ``JobStore/operate(_:)``
+        /// ``/ErrandCore/JobStore/operate(_:)``
         case operate
-        /// ``JobStore/maintain(_:)``
+        /// ``/ErrandCore/JobStore/maintain(_:)``
         case maintain
     }
 
@@ -54,14 +54,14 @@ public final class FaultyStore: JobStore {
     public enum Fault: Sendable, Hashable {
         /// It throws this and has no effect.
         case fail(StoreError)
-        /// It has its effect, and then throws ``StoreError/Code/outcomeUnknown``.
+        /// It has its effect, and then throws ``/ErrandCore/StoreError/Code/outcomeUnknown``.
         case loseAnswer
         /// It waits this long on the clock before it starts.
         case delay(Duration)
         /// It is carried out twice, as by a network that repeats; the caller gets the second answer.
         case twice
 
-        /// It fails with ``StoreError/Code/unavailable``, as in an outage.
+        /// It fails with ``/ErrandCore/StoreError/Code/unavailable``, as in an outage.
         public static let unavailable = Fault.fail(StoreError(.unavailable, "a planned outage; try again"))
     }
 
