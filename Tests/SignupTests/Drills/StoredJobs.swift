@@ -27,17 +27,10 @@ struct StoredJobs {
     }
 
     var jobs: [JobID: Job] = [:]
-    /// When each worker registered, in store time.
-    var workers: [Int64: Int64] = [:]
 
-    /// Reads the file.
+    /// Reads all jobs in the file.
     init(path: String) throws {
-        var configuration = Configuration()
-        configuration.readonly = true
-        configuration.busyMode = .timeout(5)
-        let queue = try DatabaseQueue(path: path, configuration: configuration)
-        defer { try? queue.close() }
-        try queue.read { db in
+        try Self.read(path) { db in
             var tries: [Int64: [Try]] = [:]
             for row in try Row.fetchAll(db, sql: "SELECT * FROM errand_attempts ORDER BY row, epoch") {
                 let attempt = Try(
@@ -65,9 +58,23 @@ struct StoredJobs {
                 }
                 jobs[id] = job
             }
-            for row in try Row.fetchAll(db, sql: "SELECT worker, started_at FROM errand_workers") {
-                workers[row["worker"]] = row["started_at"]
-            }
         }
+    }
+
+    /// The workers that the file knows at this moment, and when each registered, in store time.
+    static func workers(path: String) throws -> [Int64: Int64] {
+        try read(path) { db in
+            try Row.fetchAll(db, sql: "SELECT worker, started_at FROM errand_workers")
+                .reduce(into: [:]) { $0[$1["worker"]] = $1["started_at"] }
+        }
+    }
+
+    private static func read<Value>(_ path: String, _ body: (Database) throws -> Value) throws -> Value {
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(5)
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        defer { try? queue.close() }
+        return try queue.read(body)
     }
 }
