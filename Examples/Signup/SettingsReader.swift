@@ -5,8 +5,9 @@ import Configuration
 import Errand
 import Foundation
 
-/// Reads settings by their environment names and collects everything that is wrong, so that one start names it
-/// all. A variable that is empty counts as not set.
+/// Reads settings by their environment names and collects everything that is wrong, so that one start names it all.
+///
+/// A variable that is empty counts as not set.
 struct SettingsReader {
     private let config: ConfigReader
     private var problems: [String] = []

@@ -65,8 +65,7 @@ struct SignupService {
         return limits
     }
 
-    /// The application, ready to run.
-    /// - Parameter onListening: Called with the port once the server listens.
+    /// The application, ready to run; tells `onListening` the port once the server listens.
     func application(onListening: @escaping @Sendable (Int) -> Void = { _ in }) -> some ApplicationProtocol {
         Application(
             router: router(),

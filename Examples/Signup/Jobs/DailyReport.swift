@@ -4,7 +4,9 @@
 import Errand
 import Foundation
 
-/// Counts the registrations of a day. Unique by day: asking again gets the same job.
+/// Counts the registrations of a day.
+///
+/// Unique by day: asking again within ten minutes gets the same job.
 struct DailyReport: Job {
     /// What is kept as the job's result.
     struct Output: Codable, Sendable, Hashable {

@@ -3,7 +3,9 @@
 
 import Errand
 
-/// Sends the welcome mail. A job and not a background task, because it must not be lost.
+/// Sends the welcome mail.
+///
+/// A job and not a background task, because it must not be lost.
 struct WelcomeEmail: Job {
     static let name: JobName = "welcome-email"
     static let retry = RetryPolicy.attempts(12)

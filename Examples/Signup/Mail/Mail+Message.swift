@@ -46,7 +46,9 @@ extension Mail {
     ]
 }
 
-/// A mail that cannot be written or was not taken. Trying again is of no use.
+/// A mail that cannot be written.
+///
+/// Trying again is of no use.
 struct MailError: RetryHint, CustomStringConvertible {
     let description: String
 

@@ -3,8 +3,9 @@
 
 import Foundation
 
-/// Text as mail headers can carry it. Whatever the text is, it stays in its header: control characters, and with
-/// them line ends, never get through.
+/// Text as mail headers can carry it.
+///
+/// Whatever the text is, it stays in its header: control characters, and with them line ends, never get through.
 enum MailHeader {
     /// A line end inside a header.
     static let fold = "\r\n "

@@ -12,9 +12,8 @@ struct Mailer: Sendable {
     let team: Mail.Mailbox
 
     /// Greets somebody who has registered.
-    /// - Parameters:
-    ///   - id: The same for every attempt, so that a second delivery is no second mail.
-    ///   - date: The same for every attempt, for the same reason.
+    ///
+    /// Give the same `id` and `date` at every attempt: then a second delivery is no second mail.
     func welcome(_ registration: Registration, id: String, date: Timestamp) async throws {
         let text = """
             Hello \(registration.name),

@@ -31,8 +31,9 @@ struct GrayPicture: Sendable, Hashable {
         return count == iterations ? 0 : UInt8(clamping: count * 255 / iterations)
     }
 
-    /// The picture made smaller: each pixel is the mean of a box of `factor` by `factor`. What is left over at
-    /// the right and the bottom is cut off.
+    /// The picture made smaller: each pixel is the mean of a box of `factor` by `factor`.
+    ///
+    /// What is left over at the right and the bottom is cut off.
     func downscaled(by factor: Int) -> GrayPicture {
         let (width, height) = (self.width / factor, self.height / factor)
         var smaller = [UInt8](repeating: 0, count: width * height)

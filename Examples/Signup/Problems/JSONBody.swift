@@ -7,7 +7,7 @@ import Hummingbird
 import NIOCore
 
 extension Request {
-    /// The most bytes of a request body: 64 KiB. More than any form here needs.
+    /// The most bytes of a request body: 64 KiB, more than any form here needs.
     static let bodyLimit = 65_536
 
     /// The body as JSON, its fields ready to be looked at.

@@ -5,7 +5,7 @@ import Errand
 import HTTPTypes
 import Hummingbird
 
-/// `GET /healthz`: should the process go on? `GET /readyz`: should it get requests?
+/// `GET /healthz` says whether the process should go on, `GET /readyz` whether it should get requests.
 struct HealthRoutes: Sendable {
     let worker: Worker
 

@@ -19,9 +19,9 @@ struct ServiceFixture: Sendable {
     let folder: URL
 
     /// Runs `body` with a running service.
-    /// - Parameters:
-    ///   - mode: What becomes of background tasks; at once by default, so that a response means they are done.
-    ///   - environment: Settings besides the folders.
+    ///
+    /// By default background tasks run before the response, so that a response means they are done. `environment`
+    /// holds settings besides the folders.
     static func run<Value: Sendable>(
         _ setup: TestingSetup = .router,
         mode: BackgroundRunner.Mode = .immediate,
