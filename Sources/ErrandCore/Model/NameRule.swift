@@ -11,6 +11,8 @@ package enum NameRule {
         if text.utf8.count > longest {
             return "the \(what) has \(text.utf8.count) bytes; the limit is \(longest), so shorten it"
         }
+        // Nearly every name is plain ASCII, and a look into the Unicode tables costs more than storing the job.
+        if text.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) { return nil }
         if text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) {
             return "the \(what) \(text.debugDescription) holds a control character; remove it"
         }
