@@ -24,7 +24,9 @@ enum FileSystemCheck {
     }
 
     /// Whether a kind of file system, by the word of the mount table, may be used by several machines or cannot
-    /// share memory. FUSE is whatever somebody wrote, so only those known to be local pass.
+    /// share memory.
+    ///
+    /// FUSE is whatever somebody wrote, so only those known to be local pass.
     static func isNetwork(_ kind: String) -> Bool {
         if kind.hasPrefix("fuse") { return !localFUSE.contains(kind) }
         return network.contains(kind)

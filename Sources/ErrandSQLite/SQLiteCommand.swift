@@ -5,7 +5,9 @@ import GRDB
 import GRDBSQLite
 
 /// One prepared statement, bound and stepped by SQLite's own calls: no array of boxed arguments and no row object
-/// per job. Used only on the thread that has the connection.
+/// per job.
+///
+/// Used only on the thread that has the connection.
 struct SQLiteCommand {
     let statement: OpaquePointer
     let connection: OpaquePointer

@@ -3,8 +3,10 @@
 
 import ErrandCore
 
-/// What a transaction did besides its rows: changes of the counts, written once at its end, and signals, sent
-/// once after its commit. A value, so that a call that is rolled back takes its share with it.
+/// What a transaction did besides its rows: changes of the counts, written once at its end, and signals, sent once
+/// after its commit.
+///
+/// A value, so that a call that is rolled back takes its share with it.
 struct SQLiteEffects {
     private(set) var tallies: [Int64: Int] = [:]
     private(set) var counters: [Counter: Int] = [:]
@@ -56,7 +58,9 @@ struct SQLiteEffects {
     /// Whether other processes would like to know.
     var isOfInterest: Bool { !work.isEmpty || !cancelled.isEmpty || !finished.isEmpty || controls }
 
-    /// Tells this process. Called after the commit.
+    /// Tells this process.
+    ///
+    /// Called after the commit.
     func publish(to hub: LocalHub) {
         if !work.isEmpty { hub.publish(.work(work)) }
         if !cancelled.isEmpty { hub.publish(.cancelled(cancelled)) }

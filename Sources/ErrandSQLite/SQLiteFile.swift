@@ -45,8 +45,9 @@ enum SQLiteFile {
         if configuration.refusesNetworkFileSystems { try FileSystemCheck.refuseNetwork(folder: folder) }
     }
 
-    /// Opens a pool of our own. Two processes that open a new file together fight over its first page; that ends
-    /// soon.
+    /// Opens a pool of our own.
+    ///
+    /// Two processes that open a new file together fight over its first page; that ends soon.
     static func open(_ path: String, _ configuration: SQLiteConfiguration) throws -> DatabasePool {
         var settings = Configuration()
         settings.label = "errand"

@@ -15,8 +15,10 @@ enum SQLiteMigrations {
     /// The schema this build writes.
     static var latest: Int { all.count }
 
-    /// Applies what is missing. The caller holds the write lock (`BEGIN IMMEDIATE`), so two processes that start
-    /// together apply each file once.
+    /// Applies what is missing.
+    ///
+    /// The caller holds the write lock (`BEGIN IMMEDIATE`), so two processes that start together apply each file
+    /// once.
     ///
     /// The number is kept in a table of our own, not in `user_version`: that belongs to the application when the
     /// file is shared.

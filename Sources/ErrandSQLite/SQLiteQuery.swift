@@ -16,7 +16,7 @@ enum SQLiteQuery: Int, CaseIterable {
 
     // Rows
     case insertJob, insertDetails, jobByRow, jobByID, jobWithPayload, rowByID
-    case updateJob, updateDetails, updatePayload, claimRow, succeedRow, setProgress
+    case updateJob, updateDetails, updatePayload, claimRow, startedRow, succeedRow, setProgress
     case deleteJob, deleteDetails, deleteResult, deleteAttempts, deleteLog, deleteCheckpoints
 
     // Claim
@@ -43,7 +43,7 @@ enum SQLiteQuery: Int, CaseIterable {
     case newestJobs, newestJobsOfTag, newestFailed, runningJobs
 
     // Maintenance
-    case lateStartBy, lateDeadline, endedHolds, finishedBefore, oldestFinished
+    case lateRows, endedHolds, finishedBefore, oldestFinished
     case expiredResults, expiredKeys, oldCounters, oldReports, oldAudit, readyOfLane
 
     var sql: String {
@@ -65,8 +65,9 @@ enum SQLiteQuery: Int, CaseIterable {
         case .insertJob:
             """
             INSERT INTO errand_jobs (id, lane, state, rank, run_at, priority, epoch, attempt, worker, created_at, \
-            started_at, start_by, deadline, unique_scope) \
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (id) DO NOTHING
+            started_at, start_by, deadline, unique_scope, due_at, expires_at) \
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
+            ON CONFLICT (id) DO NOTHING
             """
         case .insertDetails:
             """
@@ -83,7 +84,8 @@ enum SQLiteQuery: Int, CaseIterable {
             UPDATE errand_jobs SET lane = ?4, state = ?5, rank = ?6, run_at = ?7, priority = ?8, epoch = ?9, \
             attempt = ?10, failures = ?11, crashes = ?12, releases = ?13, snoozes = ?14, run = ?15, revision = ?16, \
             worker = ?17, started_at = ?18, finished_at = ?19, start_by = ?20, deadline = ?21, hold = ?22, \
-            hold_until = ?23, cancel = ?24, reason = ?25, fingerprint = ?26, progress = ?27 \
+            hold_until = ?23, cancel = ?24, reason = ?25, fingerprint = ?26, progress = ?27, \
+            due_at = ?28, expires_at = ?29 \
             WHERE row = ?1 AND state = ?2 AND epoch = ?3
             """
         case .updateDetails: "UPDATE errand_details SET retry = ?2, tags = ?3, headers = ?4, error = ?5 WHERE row = ?1"
@@ -93,6 +95,7 @@ enum SQLiteQuery: Int, CaseIterable {
             UPDATE errand_jobs SET state = 4, worker = ?2, epoch = ?3, attempt = ?4, started_at = ?5, progress = NULL \
             WHERE row = ?1 AND state = 3
             """
+        case .startedRow: "UPDATE errand_jobs SET expires_at = NULL WHERE row = ?1"
         case .succeedRow:
             """
             UPDATE errand_jobs SET state = 5, finished_at = ?5, progress = NULL \
@@ -114,14 +117,15 @@ enum SQLiteQuery: Int, CaseIterable {
         case .dueRows:
             """
             SELECT row, state, run_at, priority FROM errand_jobs INDEXED BY errand_jobs_due \
-            WHERE lane = ?1 AND state IN (1, 2) AND hold IS NULL AND run_at <= ?2 ORDER BY run_at, row LIMIT ?3
+            WHERE lane = ?1 AND due_at <= ?2 ORDER BY due_at, row LIMIT ?3
             """
         case .dueAfterLane:
             """
-            SELECT lane, run_at FROM errand_jobs INDEXED BY errand_jobs_due \
-            WHERE lane > ?1 AND state IN (1, 2) AND hold IS NULL ORDER BY lane, run_at LIMIT 1
+            SELECT lane, due_at FROM errand_jobs INDEXED BY errand_jobs_due \
+            WHERE lane > ?1 AND due_at IS NOT NULL ORDER BY lane, due_at LIMIT 1
             """
-        case .promoteRow: "UPDATE errand_jobs SET state = 3, rank = ?2 WHERE row = ?1 AND state IN (1, 2)"
+        case .promoteRow:
+            "UPDATE errand_jobs SET state = 3, rank = ?2, due_at = NULL WHERE row = ?1 AND state IN (1, 2)"
 
         case .keyByText: "SELECT job, follow_up, expires_at, last_state FROM errand_unique_keys WHERE key = ?1"
         case .putKey:
@@ -248,7 +252,7 @@ enum SQLiteQuery: Int, CaseIterable {
         case .newestFailed:
             """
             SELECT id, row, lane, state, created_at, fingerprint, hold IS NOT NULL \
-            FROM errand_jobs INDEXED BY errand_jobs_failed WHERE state = 6 AND id < ?1 ORDER BY id DESC LIMIT ?2
+            FROM errand_jobs INDEXED BY errand_jobs_reason WHERE reason IS NOT NULL AND id < ?1 ORDER BY id DESC LIMIT ?2
             """
         case .runningJobs:
             """
@@ -257,16 +261,10 @@ enum SQLiteQuery: Int, CaseIterable {
             AND id < ?1 ORDER BY id DESC LIMIT ?2
             """
 
-        case .lateStartBy:
+        case .lateRows:
             """
-            SELECT row FROM errand_jobs INDEXED BY errand_jobs_start_by \
-            WHERE start_by IS NOT NULL AND started_at IS NULL AND state < 4 AND hold IS NULL \
-            AND start_by <= ?1 ORDER BY start_by LIMIT ?2
-            """
-        case .lateDeadline:
-            """
-            SELECT row FROM errand_jobs INDEXED BY errand_jobs_deadline \
-            WHERE deadline IS NOT NULL AND state < 4 AND hold IS NULL AND deadline <= ?1 ORDER BY deadline LIMIT ?2
+            SELECT row FROM errand_jobs INDEXED BY errand_jobs_expires \
+            WHERE expires_at IS NOT NULL AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2
             """
         case .endedHolds:
             """

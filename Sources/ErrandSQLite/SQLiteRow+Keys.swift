@@ -3,7 +3,9 @@
 
 import ErrandCore
 
-/// Who has a unique key. For a key with a time to live the row outlives the job.
+/// Who has a unique key.
+///
+/// For a key with a time to live the row outlives the job.
 struct SQLiteKey {
     var holder: JobID
     /// The one job that waits for the holder.

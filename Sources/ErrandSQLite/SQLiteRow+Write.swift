@@ -27,6 +27,8 @@ extension SQLiteSession {
         insert.bind(12, job.startWithin.map { (now + $0).microseconds })
         insert.bind(13, job.deadline.map { (now + $0).microseconds })
         insert.bind(14, job.unique?.scope.stored)
+        insert.bind(15, state == .scheduled ? runAt.microseconds : nil)
+        insert.bind(16, [job.startWithin, job.deadline].compactMap { $0.map { (now + $0).microseconds } }.min())
         guard try insert.run() == 1 else { return nil }
         let row = db.lastInsertedRowID
         try addDetails(of: job, row: row)
@@ -79,7 +81,7 @@ extension SQLiteSession {
             effects.tally(lane: job.lane, record.state, 1)
         }
         if record.state.isFinal && !was.state.isFinal {
-            try deleteParts(.deleteCheckpoints, of: job.row)
+            try run(.deleteCheckpoints, of: job.row)
             effects.finished.append(record.id)
             if let metric = SeriesMetric.ended(as: record.state) { effects.count(metric, lane: job.lane, at: now) }
         }
@@ -119,6 +121,8 @@ extension SQLiteSession {
         update.bind(25, record.reason?.rawValue)
         update.bind(26, record.fingerprint)
         update.bind(27, record.progress?.stored)
+        update.bind(28, record.dueAt?.microseconds)
+        update.bind(29, record.expiresAt?.microseconds)
         guard try update.run() == 1 else {
             throw StoreError(
                 .corrupt,
@@ -155,18 +159,18 @@ extension SQLiteSession {
 
     /// Deletes a row that nobody runs, with its parts.
     func remove(_ job: SQLiteRow, at now: Timestamp) throws {
-        try deleteParts(.deleteJob, of: job.row)
-        try deleteParts(.deleteDetails, of: job.row)
-        try deleteParts(.deleteResult, of: job.row)
-        try deleteParts(.deleteAttempts, of: job.row)
-        try deleteParts(.deleteLog, of: job.row)
-        try deleteParts(.deleteCheckpoints, of: job.row)
+        try run(.deleteJob, of: job.row)
+        try run(.deleteDetails, of: job.row)
+        try run(.deleteResult, of: job.row)
+        try run(.deleteAttempts, of: job.row)
+        try run(.deleteLog, of: job.row)
+        try run(.deleteCheckpoints, of: job.row)
         try untag(job.record.id, from: job.record.tags)
         effects.tally(lane: job.lane, job.record.state, -1)
         if job.record.unique != nil { try forgetKey(of: job.record, at: now) }
     }
 
-    func deleteParts(_ query: SQLiteQuery, of row: Int64) throws {
+    func run(_ query: SQLiteQuery, of row: Int64) throws {
         let delete = try command(query)
         delete.bind(1, row)
         try delete.run()
@@ -188,5 +192,19 @@ extension SQLiteSession {
             delete.bind(2, high: id.high, low: id.low)
             try delete.run()
         }
+    }
+}
+
+extension JobRecord {
+    /// When the row becomes due by itself.
+    fileprivate var dueAt: Timestamp? {
+        (state == .scheduled || state == .retrying) && hold == nil ? runAt : nil
+    }
+
+    /// When the row is late by itself; see ``JobRecord/isLate(at:)``.
+    fileprivate var expiresAt: Timestamp? {
+        guard state.isPending, hold == nil else { return nil }
+        guard let startBy, startedAt == nil else { return deadline }
+        return deadline.map { min($0, startBy) } ?? startBy
     }
 }

@@ -5,9 +5,10 @@ import ErrandCore
 import GRDB
 import GRDBSQLite
 
-/// What one connection needs while it works for the store: its statements, the small numbers that stand for
-/// lanes, retry policies and workers, and what the transaction under way leaves to do. Confined to the thread
-/// that has the connection; the calls of the five groups are extensions of it.
+/// What one connection needs while it works for the store: its statements, the small numbers that stand for lanes,
+/// retry policies and workers, and what the transaction under way leaves to do.
+///
+/// Confined to the thread that has the connection; the calls of the five groups are extensions of it.
 final class SQLiteSession {
     let db: Database
     let connection: OpaquePointer
@@ -33,8 +34,10 @@ final class SQLiteSession {
         var version: Int
     }
 
-    /// What the settle of a job that this session claimed needs to know. While the lease holds none of it can
-    /// change, so the commonest settle is one statement that reads nothing. See `SQLiteStore+Settle`.
+    /// What the settle of a job that this session claimed needs to know.
+    ///
+    /// While the lease holds none of it can change, so the commonest settle is one statement that reads nothing.
+    /// See `SQLiteStore+Settle`.
     struct Held {
         var epoch: Int64
         var worker: Int64
@@ -97,7 +100,9 @@ final class SQLiteSession {
         held.removeAll()
     }
 
-    /// Writes the changes of the counts. The last thing before a commit.
+    /// Writes the changes of the counts.
+    ///
+    /// The last thing before a commit.
     func writeCounts() throws {
         for (key, change) in effects.tallies where change != 0 {
             let add = try command(.addTally)

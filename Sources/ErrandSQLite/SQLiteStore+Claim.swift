@@ -9,8 +9,9 @@ extension SQLiteStore {
     }
 }
 
-/// The heads of the lanes of one queue that a worker can run. Only their places in the index are read ahead; a row
-/// is read when it is the next of its queue.
+/// The heads of the lanes of one queue that a worker can run.
+///
+/// Only their places in the index are read ahead; a row is read when it is the next of its queue.
 struct ClaimCursor {
     struct Lane {
         let number: Int64
@@ -143,6 +144,7 @@ extension SQLiteSession {
         guard try claim.run() == 1 else {
             throw StoreError(.corrupt, "the row of job \(record.id) is not ready although its index says so")
         }
+        if record.startBy != nil || record.deadline != nil { try run(.startedRow, of: job.row) }
         effects.tally(lane: job.lane, .ready, -1)
         effects.tally(lane: job.lane, .running, 1)
         effects.count(.started, lane: job.lane, at: now)
@@ -162,7 +164,9 @@ extension SQLiteSession {
         return ClaimedJob(lease: lease, record: record)
     }
 
-    /// When the next job of each lane is due; lanes without one are missing. One look per lane that has some.
+    /// When the next job of each lane is due; lanes without one are missing.
+    ///
+    /// One look per lane that has some.
     func dueLanes() throws -> [Int64: Timestamp] {
         var due: [Int64: Timestamp] = [:]
         var last: Int64 = .min

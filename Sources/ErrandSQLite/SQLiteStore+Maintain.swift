@@ -49,12 +49,10 @@ extension SQLiteSession {
             try change(&job, at: now) { _ = $0.release() }
             report.affected += 1
         }
-        for query in [SQLiteQuery.lateStartBy, .lateDeadline] where report.affected < Self.bite {
-            for row in try rows(query, upTo: now, limit: Self.bite - report.affected) {
-                guard var job = try job(row: row), job.record.state.isPending else { continue }
-                try change(&job, at: now) { $0.expire(at: now) }
-                report.affected += 1
-            }
+        for row in try rows(.lateRows, upTo: now, limit: Self.bite - report.affected) {
+            guard var job = try job(row: row), job.record.state.isPending else { continue }
+            try change(&job, at: now) { $0.expire(at: now) }
+            report.affected += 1
         }
         report.hasMore = report.affected >= Self.bite
         return report

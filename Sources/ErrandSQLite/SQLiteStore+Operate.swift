@@ -221,8 +221,8 @@ extension SQLiteSession {
         if let why = try keyRefusal(for: job.record, as: copy, at: now) { return .refused(why) }
         let runsAgain = wasFinal && !copy.state.isFinal
         if runsAgain {
-            try deleteParts(.deleteResult, of: job.row)
-            try deleteParts(.deleteCheckpoints, of: job.row)
+            try run(.deleteResult, of: job.row)
+            try run(.deleteCheckpoints, of: job.row)
             copy.progress = nil
         }
         if copy.state == .running, copy.cancelRequest != nil { effects.cancelled.append(copy.id) }

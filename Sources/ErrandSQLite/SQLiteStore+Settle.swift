@@ -32,9 +32,10 @@ extension SQLiteSession {
         return .applied(.succeeded)
     }
 
-    /// The commonest settle in one statement: the success of a first try that this session claimed. The fence is
-    /// in its condition; a cancel request, which may have come meanwhile, is too.
-    /// - Returns: False when it does not apply and the decision has to be asked.
+    /// The commonest settle in one statement: the success of a first try that this session claimed.
+    ///
+    /// The fence is in its condition; a cancel request, which may have come meanwhile, is too. - Returns: False
+    /// when it does not apply and the decision has to be asked.
     private func succeed(_ lease: Lease, _ result: Payload?, at now: Timestamp) throws -> Bool {
         guard let facts = held[lease.row], facts.epoch == lease.epoch,
             try number(of: lease.worker) == facts.worker

@@ -49,7 +49,7 @@ extension SQLiteSession {
             guard var job = try job(row: running.row) else { continue }
             try settle(&job, .released, at: now)
         }
-        try deleteParts(.deleteWorker, of: number)
+        try run(.deleteWorker, of: number)
         options.locks?.release(id)
     }
 
@@ -137,8 +137,9 @@ extension SQLiteSession {
             }
     }
 
-    /// Gives back the jobs of workers that are gone or, with `silence`, silent for longer. Starts from job rows, so
-    /// that a job whose worker has no row any more is found as well.
+    /// Gives back the jobs of workers that are gone or, with `silence`, silent for longer.
+    ///
+    /// Starts from job rows, so that a job whose worker has no row any more is found as well.
     func rescue(silence: Duration?, at now: Timestamp) throws -> MaintenanceReport {
         var report = MaintenanceReport()
         var live: Set<Int64> = []
@@ -174,7 +175,7 @@ extension SQLiteSession {
                 report.rescued[job.record.id] = job.record.state
             }
         }
-        for number in dead { try deleteParts(.deleteWorker, of: number) }
+        for number in dead { try run(.deleteWorker, of: number) }
         return report
     }
 

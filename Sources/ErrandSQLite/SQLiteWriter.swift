@@ -100,6 +100,9 @@ final class SQLiteWriter: Sendable {
         if queue.withLock({ Self.stop(&$0) }) { wake.signal() }
     }
 
+    /// How many calls wait, for tests.
+    var waitingCount: Int { queue.withLock { $0.waiting.count } }
+
     var isClosing: Bool { queue.withLock { $0.isClosing } }
 
     private static func stop(_ queue: inout Queue) -> Bool {
@@ -278,7 +281,9 @@ final class SQLiteWriter: Sendable {
 }
 
 /// Waits for another process to finish its transaction: short at first, then 2 ms, each with jitter, so that two
-/// that wait do not take turns in losing. Used on threads that may block.
+/// that wait do not take turns in losing.
+///
+/// Used on threads that may block.
 struct BusyWait: Sendable {
     private let limit: Duration
     private var waited: Duration = .zero

@@ -43,7 +43,9 @@ final class WorkerLocks: Sendable {
         }
     }
 
-    /// Whether a worker with a lock is certainly dead. Its file is removed then.
+    /// Whether a worker with a lock is certainly dead.
+    ///
+    /// Its file is removed then.
     func isGone(_ worker: WorkerID) -> Bool {
         held.withLock { held in
             guard held[worker] == nil else { return false }

@@ -42,7 +42,9 @@ CREATE TABLE errand_jobs (
     deadline INTEGER,
     unique_scope INTEGER,           -- 0 until start, 1 until done, 2 for a time
     hold TEXT,
-    hold_until INTEGER,
+    due_at INTEGER,                 -- run_at while scheduled or retrying and not held
+    expires_at INTEGER,             -- when a pending, unheld job is late
+    hold_until INTEGER,             -- when a pending job's hold ends
     cancel TEXT,
     reason TEXT,
     fingerprint TEXT,
@@ -70,17 +72,17 @@ CREATE TABLE errand_details (
 ) STRICT;
 
 -- Few, because each index costs a tenth of the throughput; all are partial, so that a row is only in those it
--- is looked for by, and the rows that cannot be claimed are in none that a claim reads.
+-- is looked for by, and the rows that cannot be claimed are in none that a claim reads. Three have columns of
+-- their own (due_at, expires_at, hold_until): an index whose condition names state would be weighed again at every
+-- claim and every settle, one that names a column these do not set is not even looked at.
 CREATE INDEX errand_jobs_ready ON errand_jobs (lane, rank) WHERE state = 3 AND hold IS NULL;
-CREATE INDEX errand_jobs_due ON errand_jobs (lane, run_at) WHERE state IN (1, 2) AND hold IS NULL;
+CREATE INDEX errand_jobs_due ON errand_jobs (lane, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX errand_jobs_running ON errand_jobs (worker) WHERE state = 4;
 CREATE INDEX errand_jobs_finished ON errand_jobs (lane, state, finished_at) WHERE finished_at IS NOT NULL;
-CREATE INDEX errand_jobs_failed ON errand_jobs (id) WHERE state = 6;
-CREATE INDEX errand_jobs_start_by ON errand_jobs (start_by)
-    WHERE start_by IS NOT NULL AND started_at IS NULL AND state < 4 AND hold IS NULL;
-CREATE INDEX errand_jobs_deadline ON errand_jobs (deadline)
-    WHERE deadline IS NOT NULL AND state < 4 AND hold IS NULL;
+CREATE INDEX errand_jobs_expires ON errand_jobs (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX errand_jobs_hold_until ON errand_jobs (hold_until) WHERE hold_until IS NOT NULL;
+-- Every failed job has a reason, and few others have one.
+CREATE INDEX errand_jobs_reason ON errand_jobs (id) WHERE reason IS NOT NULL;
 
 -- Uniqueness is this primary key. The row outlives its job when the key has a time to live.
 CREATE TABLE errand_unique_keys (

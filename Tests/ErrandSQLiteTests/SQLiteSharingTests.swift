@@ -1,0 +1,166 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import ErrandCore
+import ErrandTesting
+import Foundation
+import GRDB
+import Subprocess
+import Testing
+
+@testable import ErrandSQLite
+
+@Suite("Several stores on one SQLite file", .timeLimit(.minutes(1)))
+struct SQLiteSharingTests {
+    @Test("a write wakes the other store and not its own")
+    func wakeUp() async throws {
+        let bench = try Bench()
+        let (here, there) = (try bench.open(), try bench.open())
+        await until { here.signals?.hasCompany == true && there.signals?.hasCompany == true }
+        let (own, other) = (Signals(of: here.hub), Signals(of: there.hub))
+        _ = try await here.insert([bench.job()], offer: nil)
+        await other.first { $0 == .elsewhere }
+        #expect(own.all == [.work([.default])])
+        #expect(await here.describe().warnings.contains { $0.contains("several processes") } == isOldSQLite)
+        try await here.close()
+        await until { there.signals?.hasCompany == false }
+        try await there.close()
+    }
+
+    private var isOldSQLite: Bool { Database.sqliteLibVersionNumber < 3_051_003 }
+
+    @Test("without watching, a write wakes nobody else, and is seen by whoever looks")
+    func polling() async throws {
+        let bench = try Bench()
+        let (here, there) = (try bench.open { $0.wakeUp = .poll }, try bench.open { $0.wakeUp = .poll })
+        #expect(here.signals == nil)
+        let other = Signals(of: there.hub)
+        let worker = try await bench.worker(in: there)
+        _ = try await here.insert([bench.job()], offer: nil)
+        #expect(try await there.claim(bench.request(worker)).jobs.count == 1)
+        #expect(other.all.isEmpty)
+        try await here.close()
+        try await there.close()
+    }
+
+    @Test("what a dead store left behind is no company")
+    func leftover() async throws {
+        let bench = try Bench()
+        let store = try bench.open()
+        FileManager.default.createFile(atPath: store.file + "-workers/gone.wake", contents: Data())
+        try await store.close()
+        let next = try bench.open()
+        #expect(next.signals?.hasCompany == false)
+        try await next.close()
+    }
+
+    @Test("a worker whose process is gone is found dead at once, one that lives or is stopped is not")
+    func death() async throws {
+        let bench = try Bench()
+        let (dying, other) = (try bench.open(), try bench.open())
+        let worker = try await bench.worker(in: dying)
+        let job = bench.job()
+        _ = try await dying.insert([job], offer: nil)
+        let claimed = try #require(try await dying.claim(bench.request(worker)).jobs.first)
+        #expect(try await other.maintain(.rescue(silence: .seconds(30))) == MaintenanceReport())
+        // Closing drops the locks and says nothing to the store, as a death does.
+        try await dying.close()
+        let report = try await other.maintain(.rescue(silence: .seconds(30)))
+        #expect(report.rescued == [job.id: .ready])
+        #expect(report.deadWorkers == [worker])
+        let late = Settlement(lease: claimed.lease, outcome: .succeeded(result: nil))
+        #expect(try await other.settle([late]) == [.leaseLost])
+        #expect(try await other.maintain(.rescue(silence: .seconds(30))) == MaintenanceReport())
+        try await other.close()
+    }
+
+    @Test("registering rescues the jobs of the dead, so that a restart costs no wait")
+    func restart() async throws {
+        let bench = try Bench()
+        let first = try bench.open()
+        let worker = try await bench.worker(in: first)
+        let job = bench.job()
+        _ = try await first.insert([job], offer: nil)
+        _ = try await first.claim(bench.request(worker))
+        try await first.close()
+        let second = try bench.open()
+        let next = try await bench.worker(in: second)
+        #expect(try await second.claim(bench.request(next)).jobs.map(\.record.id) == [job.id])
+        try await second.close()
+    }
+
+    @Test("a lock tells the death of a process from the life of one")
+    func locks() throws {
+        let bench = try Bench()
+        let worker = try #require(WorkerID("0192f3c4-0000-7000-8000-000000000001"))
+        let (own, other) = (WorkerLocks(folder: bench.folder), WorkerLocks(folder: bench.folder))
+        #expect(!other.isGone(worker), "a worker without a file is not known to be dead")
+        #expect(own.take(worker))
+        #expect(own.take(worker), "taking it again is harmless")
+        #expect(!other.take(worker))
+        #expect(!own.isGone(worker))
+        #expect(!other.isGone(worker))
+        own.drop()
+        #expect(other.isGone(worker))
+        #expect(!FileManager.default.fileExists(atPath: "\(bench.folder)/\(worker).lock"))
+    }
+
+    @Test("a process that is killed loses its lock", .enabled(if: FileManager.default.fileExists(atPath: "/usr/bin/flock")))
+    func killed() async throws {
+        let bench = try Bench()
+        let worker = try #require(WorkerID("0192f3c4-0000-7000-8000-000000000001"))
+        let file = "\(bench.folder)/\(worker).lock"
+        let locks = WorkerLocks(folder: bench.folder)
+        _ = try await run(
+            .path("/usr/bin/flock"),
+            arguments: ["--no-fork", file, "/bin/sh", "-c", "echo locked; exec sleep 60"],
+            error: .discarded
+        ) { execution, _, output, _ in
+            for try await _ in output.lines() { break }
+            #expect(!locks.isGone(worker))
+            try execution.send(signal: .kill)
+        }
+        #expect(locks.isGone(worker))
+    }
+
+    @Test("jobs of a worker whose row is missing are rescued from their own rows")
+    func missingWorker() async throws {
+        let bench = try Bench()
+        let store = try bench.open()
+        let worker = try await bench.worker(in: store)
+        let job = bench.job()
+        _ = try await store.insert([job], offer: nil)
+        _ = try await store.claim(bench.request(worker))
+        try await store.pool.write { try $0.execute(sql: "DELETE FROM errand_workers") }
+        #expect(try await store.maintain(.rescue(silence: .hours(1))).rescued == [job.id: .ready])
+        try await store.close()
+    }
+
+    @Test("numbers of lanes and workers that another store added are found")
+    func catalogue() async throws {
+        let bench = try Bench()
+        let (here, there) = (try bench.open(), try bench.open())
+        let worker = try await bench.worker(in: there)
+        for index in 0..<5 {
+            let (writer, reader) = index.isMultiple(of: 2) ? (here, there) : (there, here)
+            let job = bench.job(queue: QueueName("q\(index)")) { $0.retry = .attempts(index + 2) }
+            _ = try await writer.insert([job], offer: nil)
+            let read = try #require(try await reader.jobs([job.id], parts: .all).first)
+            #expect(read == JobRecord(job, at: bench.clock.now))
+            let request = ClaimRequest(
+                worker: worker,
+                names: ["mail": 1],
+                queues: [.init(name: job.queue, slots: 1)],
+                limit: 1
+            )
+            #expect(try await there.claim(request).jobs.map(\.record.id) == [job.id])
+        }
+        try await here.close()
+        try await there.close()
+    }
+
+    /// Waits for what a thread of the system is about to notice.
+    private func until(_ holds: () -> Bool) async {
+        while !holds() { await Task.yield() }
+    }
+}
