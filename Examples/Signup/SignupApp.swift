@@ -39,9 +39,10 @@ struct SignupApp {
         do {
             try await application.runService()
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            let other = settings.port < 65_535 ? settings.port + 1 : settings.port - 1
             throw StartError(
-                "port \(settings.port) on \(settings.host) is in use: stop the program that has it "
-                    + "(`ss -ltnp` or `lsof -i :\(settings.port)` names it) or choose another, PORT=\(settings.port + 1)"
+                "port \(settings.port) on \(settings.host) is in use: stop the program that has it (`ss -ltnp` or "
+                    + "`lsof -i :\(settings.port)` names it) or choose another, for example PORT=\(other)"
             )
         }
         try await store.close()

@@ -47,7 +47,7 @@ struct SQLiteSharingTests {
     func leftover() async throws {
         let bench = try Bench()
         let store = try bench.open()
-        FileManager.default.createFile(atPath: store.file + "-workers/gone.wake", contents: Data())
+        _ = FileManager.default.createFile(atPath: store.file + "-workers/gone.wake", contents: Data())
         try await store.close()
         let next = try bench.open()
         #expect(next.signals?.hasCompany == false)
@@ -111,12 +111,14 @@ struct SQLiteSharingTests {
         let worker = try #require(WorkerID("0192f3c4-0000-7000-8000-000000000001"))
         let file = "\(bench.folder)/\(worker).lock"
         let locks = WorkerLocks(folder: bench.folder)
-        _ = try await run(
-            .path("/usr/bin/flock"),
+        _ = try await Subprocess.run(
+            .name("flock"),
             arguments: ["--no-fork", file, "/bin/sh", "-c", "echo locked; exec sleep 60"],
+            input: .none,
+            output: .sequence,
             error: .discarded
-        ) { execution, _, output, _ in
-            for try await _ in output.lines() { break }
+        ) { execution in
+            for try await _ in execution.standardOutput { break }
             #expect(!locks.isGone(worker))
             try execution.send(signal: .kill)
         }

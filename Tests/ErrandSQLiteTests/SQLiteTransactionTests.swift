@@ -28,7 +28,7 @@ struct SQLiteTransactionTests {
         await #expect(throws: Undone.self) {
             try await pool.write { db in
                 try db.execute(sql: "INSERT INTO orders (job) VALUES ('undone')")
-                #expect(try db.insert([undone], into: store) == [.stored(undone.id)])
+                try #expect(db.insert([undone], into: store) == [.stored(undone.id)])
                 throw Undone()
             }
         }
@@ -36,7 +36,7 @@ struct SQLiteTransactionTests {
         #expect(signals.all.isEmpty)
         try await pool.write { db in
             try db.execute(sql: "INSERT INTO orders (job) VALUES ('done')")
-            #expect(try db.insert([done], into: store) == [.stored(done.id)])
+            try #expect(db.insert([done], into: store) == [.stored(done.id)])
             #expect(signals.all.isEmpty, "before the commit nobody is told")
         }
         #expect(signals.all == [.work([.default])])
@@ -58,21 +58,21 @@ struct SQLiteTransactionTests {
         let settlement = Settlement(lease: claimed.lease, outcome: .succeeded(result: result), followUps: [followUp])
         await #expect(throws: Undone.self) {
             try await pool.write { db in
-                #expect(try db.settle(settlement, in: store) == .applied(.succeeded))
+                try #expect(db.settle(settlement, in: store) == .applied(.succeeded))
                 throw Undone()
             }
         }
         #expect(try await store.jobs([job.id], parts: .result).map(\.state) == [.running])
         try await pool.write { db in
             try db.execute(sql: "INSERT INTO orders (job) VALUES ('x')")
-            #expect(try db.settle(settlement, in: store) == .applied(.succeeded))
+            try #expect(db.settle(settlement, in: store) == .applied(.succeeded))
         }
         let ended = try #require(try await store.jobs([job.id], parts: .result).first)
         #expect(ended.state == .succeeded)
         #expect(ended.result == result)
         #expect(try await store.jobs([followUp.id], parts: []).map(\.state) == [.ready])
         // The second effect is refused together with its rows.
-        try await pool.write { db in #expect(try db.settle(settlement, in: store) == .leaseLost) }
+        try await pool.write { db in try #expect(db.settle(settlement, in: store) == .leaseLost) }
         #expect(try await store.settle([settlement]) == [.leaseLost])
         try await store.close()
     }

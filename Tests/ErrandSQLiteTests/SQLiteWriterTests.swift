@@ -32,14 +32,10 @@ struct SQLiteWriterTests {
         let store = try bench.open { $0.callsPerCommit = 1000 }
         let release = await stall(store)
         let before = store.writer.commitCount
-        let waiting = Mutex(0)
         try await withThrowingTaskGroup(of: [InsertAnswer].self) { group in
             for _ in 0..<200 {
                 let job = bench.job()
-                group.addTask {
-                    waiting.withLock { $0 += 1 }
-                    return try await store.insert([job], offer: nil)
-                }
+                group.addTask { try await store.insert([job], offer: nil) }
             }
             while store.writer.waitingCount < 200 { await Task.yield() }
             release()

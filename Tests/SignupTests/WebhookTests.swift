@@ -19,7 +19,7 @@ private final class Receiver: Sendable {
     /// What came, by idempotency key.
     var requests: [String: [JSONValue]] { seen.withLock { $0 } }
 
-    /// Runs `body` with the address of the receiver, which gives `answer` to the n-th request with the same key, from 1.
+    /// Runs `body` with the address of the receiver, which gives `answer` to the n-th request with the same key.
     func run(
         _ answer: @escaping @Sendable (Int) -> Response,
         _ body: @escaping @Sendable (String) async throws -> Void

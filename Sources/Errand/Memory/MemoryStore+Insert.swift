@@ -45,7 +45,7 @@ extension MemoryTable {
             return collide(job, rule, with: entry, at: now)
         }
         let row = add(JobRecord(job, at: now), at: now)
-        if job.unique != nil { giveKey(to: row) }
+        giveKey(to: row)
         return (.stored(job.id), row)
     }
 

@@ -133,6 +133,7 @@ struct MemoryTable {
             row.place = .due
             effects.touch(row.queue.name)
         }
+        guard row.record.startBy != nil || row.record.deadline != nil else { return }
         let startBy = row.record.startedAt == nil ? row.record.startBy : nil
         if let end = [startBy, row.record.deadline].compactMap({ $0 }).min() {
             expiries.add(row, key: end.microseconds)

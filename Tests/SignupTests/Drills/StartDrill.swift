@@ -27,7 +27,7 @@ extension Drills {
                 let busy = try await Self.start(environment.merging(["PORT": "\(port)"]) { $1 })
                 #expect(busy.status == .exited(1))
                 #expect(busy.error.contains("port \(port) on 127.0.0.1 is in use"))
-                #expect(busy.error.contains("choose another, PORT="))
+                #expect(busy.error.contains("choose another, for example PORT="))
                 let wrong = try await Self.start(environment.merging(["PORT": "x", "LOG_LEVEL": "y"]) { $1 })
                 #expect(wrong.status == .exited(1))
                 #expect(wrong.error.contains("PORT is 'x'") && wrong.error.contains("LOG_LEVEL is 'y'"))
