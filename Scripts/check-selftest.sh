@@ -121,11 +121,9 @@ silent Sources/Planted/Fine.swift
 
 # format
 printf '%s\nlet x  =  1\n' "$header" >Sources/Planted/Spaces.swift
-printf '%s\npublic func noDocumentation() {}\n' "$header" >Sources/Planted/Public.swift
 printf '%s\nfunc fine() {}\n' "$header" >Sources/Planted/Formatted.swift
 run Scripts/check.sh format
 reports "Sources/Planted/Spaces.swift:4:6: error: [Spacing]"
-reports "Sources/Planted/Public.swift:4:1: error: [AllPublicDeclarationsHaveDocumentation]"
 silent Sources/Planted/Formatted.swift
 
 # links
@@ -193,7 +191,9 @@ if isPlanted {
 notChecked()
 ```
 TEXT
+# shellcheck disable=SC2016
 printf '%s\n/// Grows.\n///\n/// ```swift\n/// shrink()\n/// ```\nfunc grow() {}\n' "$header" >Sources/Planted/Comment.swift
+# shellcheck disable=SC2016
 printf '%s\n/// Blooms.\n///\n/// ```swift\n/// bloom()\n/// ```\nfunc bloom() {}\n' "$header" >Sources/Planted/FineComment.swift
 run Scripts/check.sh snippets
 reports "docs/planted.md:16: no snippet holds this block"

@@ -19,9 +19,8 @@ protocol SQLiteCall: Sendable {
 }
 
 /// A call with its answer.
-///
-/// `@unchecked`: the caller hands it over through the writer's mutex and does not keep it; from then on only the
-/// writer's thread touches `result`.
+// guard: the caller hands it over through the writer's mutex and does not keep it; from then on only the writer's
+// thread touches `result`.
 final class SQLiteTypedCall<Value: Sendable>: SQLiteCall, @unchecked Sendable {
     let rows: Int
     private let body: @Sendable (SQLiteSession) throws -> Value

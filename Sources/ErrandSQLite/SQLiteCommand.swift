@@ -37,12 +37,6 @@ struct SQLiteCommand {
         return Int(sqlite3_changes(connection))
     }
 
-    /// Calls `body` for every row.
-    func forEach(_ body: (SQLiteCommand) throws -> Void) throws {
-        defer { sqlite3_reset(statement) }
-        while try step() { try body(self) }
-    }
-
     /// Ends a walk over rows that was left before its end.
     func reset() { sqlite3_reset(statement) }
 
@@ -54,8 +48,9 @@ struct SQLiteCommand {
 
     /// All rows as `body` reads them.
     func all<Value>(_ body: (SQLiteCommand) throws -> Value) throws -> [Value] {
+        defer { sqlite3_reset(statement) }
         var values: [Value] = []
-        try forEach { values.append(try body($0)) }
+        while try step() { values.append(try body(self)) }
         return values
     }
 }

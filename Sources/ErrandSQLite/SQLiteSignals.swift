@@ -194,6 +194,7 @@ extension SQLiteSignals {
 }
 
 /// Watches a folder and the files in it on a queue of its own; everything here runs on that queue.
+// guard: its serial queue.
 private final class FolderWatcher: @unchecked Sendable {
     enum Event {
         case appeared(String)

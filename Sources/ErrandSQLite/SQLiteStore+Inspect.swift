@@ -100,7 +100,8 @@ extension SQLiteSession {
         if parts.contains(.checkpoints) {
             let find = try command(.checkpointsByRow)
             find.bind(1, number)
-            try find.forEach { record.checkpoints[$0.text(0)] = Self.readPayload($0, from: 1) }
+            let checkpoints = try find.all { ($0.text(0), Self.readPayload($0, from: 1)) }
+            record.checkpoints = Dictionary(checkpoints) { _, later in later }
         }
         return record
     }

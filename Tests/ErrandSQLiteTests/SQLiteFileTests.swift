@@ -10,11 +10,16 @@ import Testing
 
 @Suite("The SQLite file", .timeLimit(.minutes(1)))
 struct SQLiteFileTests {
-    @Test("durability is what the connection really has", arguments: [StoreDescription.Durability.powerLoss, .processCrash])
+    @Test(
+        "durability is what the connection really has",
+        arguments: [StoreDescription.Durability.powerLoss, .processCrash]
+    )
     func durability(_ durability: StoreDescription.Durability) async throws {
         let bench = try Bench()
         let store = try bench.open { $0.durability = durability }
-        let synchronous = try await store.pool.writeWithoutTransaction { try Int.fetchOne($0, sql: "PRAGMA synchronous") }
+        let synchronous = try await store.pool.writeWithoutTransaction {
+            try Int.fetchOne($0, sql: "PRAGMA synchronous")
+        }
         #expect(synchronous == (durability == .powerLoss ? 2 : 1))
         let mode = try await store.pool.read { try String.fetchOne($0, sql: "PRAGMA journal_mode") }
         #expect(mode == "wal")
@@ -94,7 +99,8 @@ struct SQLiteFileTests {
         let missing = bench.folder + "/nowhere/jobs.db"
         #expect(await code { _ = try SQLiteStore(path: missing, configuration: configuration) } == .notFound)
         let text = bench.folder + "/notes.txt"
-        try String(repeating: "this is not a database ", count: 500).write(toFile: text, atomically: true, encoding: .utf8)
+        let words = String(repeating: "this is not a database ", count: 500)
+        try words.write(toFile: text, atomically: true, encoding: .utf8)
         #expect(await code { _ = try SQLiteStore(path: text, configuration: configuration) } == .corrupt)
     }
 
@@ -168,7 +174,8 @@ struct SQLiteFileTests {
     @Test(
         "small texts come back as they were",
         arguments: [
-            [], [""], ["a", "b"], ["\"quoted\" \\ back"], ["line\nbreak\ttab\0nul\u{1}"], ["ключ", "🙂", "e\u{301}"], ["},{:[]"],
+            [], [""], ["a", "b"], ["\"quoted\" \\ back"], ["line\nbreak\ttab\0nul\u{1}"], ["ключ", "🙂", "e\u{301}"],
+            ["},{:[]"],
         ]
     )
     func flatJSON(_ list: [String]) throws {

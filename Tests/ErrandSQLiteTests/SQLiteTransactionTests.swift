@@ -129,7 +129,9 @@ struct SQLiteTransactionTests {
                     let job = bench.job { $0.unique = UniqueRule(key: key) }
                     let rollsBack = generator.withLock { $0.next() % 3 == 0 }
                     group.addTask {
-                        if caller.isMultiple(of: 4), !rollsBack { return try await store.insert([job], offer: nil).first }
+                        if caller.isMultiple(of: 4), !rollsBack {
+                            return try await store.insert([job], offer: nil).first
+                        }
                         return try? await pool.write { db in
                             let answer = try db.insert([job], into: store).first
                             if rollsBack { throw Undone() }

@@ -15,10 +15,9 @@ struct SQLiteWriterTests {
     private func stall(_ store: SQLiteStore) async -> @Sendable () -> Void {
         let gate = DispatchSemaphore(value: 0)
         await withCheckedContinuation { entered in
-            let once = Mutex(false)
             Task {
                 try await store.write { _, _ in
-                    if once.withLock({ entered in defer { entered = true }; return !entered }) { entered.resume() }
+                    entered.resume()
                     gate.wait()
                 }
             }
@@ -123,10 +122,19 @@ struct SQLiteWriterTests {
         let bench = try Bench()
         let store = try bench.open { $0.busyTimeout = .milliseconds(20) }
         let other = try DatabaseQueue(path: bench.file)
-        try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
+        let gate = DispatchSemaphore(value: 0)
+        let (begun, begin) = AsyncStream<Void>.makeStream()
+        let writing = Task {
+            try await other.write { _ in
+                begin.finish()
+                gate.wait()
+            }
+        }
+        for await _ in begun {}
         let job = bench.job()
         #expect(await code { _ = try await store.insert([job], offer: nil) } == .unavailable)
-        try await other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
+        gate.signal()
+        try await writing.value
         #expect(try await store.insert([job], offer: nil) == [.stored(job.id)])
         try await store.close()
     }
@@ -171,7 +179,8 @@ struct SQLiteWriterTests {
         let bench = try Bench()
         let store = try bench.open { $0.checkpointPages = 50 }
         for _ in 0..<40 {
-            _ = try await store.insert((0..<50).map { _ in bench.job(bytes: [UInt8](repeating: 1, count: 400)) }, offer: nil)
+            let jobs = (0..<50).map { _ in bench.job(bytes: [UInt8](repeating: 1, count: 400)) }
+            _ = try await store.insert(jobs, offer: nil)
         }
         let size = try #require(
             try FileManager.default.attributesOfItem(atPath: bench.file + "-wal")[.size] as? NSNumber
