@@ -298,7 +298,7 @@ enum SQLiteQuery: Int, CaseIterable {
             """
         case .oldReports:
             """
-            UPDATE errand_audit SET idempotency_key = NULL, report = NULL \
+            UPDATE errand_audit INDEXED BY errand_audit_reports SET idempotency_key = NULL, report = NULL \
             WHERE idempotency_key IS NOT NULL AND at <= ?1
             """
         case .oldAudit: "DELETE FROM errand_audit WHERE entry <= (SELECT max(entry) FROM errand_audit) - ?1"

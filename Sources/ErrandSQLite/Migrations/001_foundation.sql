@@ -173,6 +173,9 @@ CREATE TABLE errand_audit (
     report TEXT
 ) STRICT;
 
+-- The reports that are still kept for a repeat, oldest first.
+CREATE INDEX errand_audit_reports ON errand_audit (at) WHERE idempotency_key IS NOT NULL;
+
 -- Exact numbers of jobs, written once per transaction.
 CREATE TABLE errand_tallies (
     lane INTEGER NOT NULL,

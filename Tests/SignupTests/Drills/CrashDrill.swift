@@ -71,7 +71,7 @@ private final class CrashDrill: Sendable {
             for kill in kills {
                 let (_, status) = try await SignupProcess.run(environment, ending: .kill) { process in
                     load.open(process.url)
-                    await load.wait(forAcknowledged: kill)
+                    await load.wait(forAnswers: kill)
                     try noteWorkers()
                     load.close()
                 }
@@ -79,7 +79,7 @@ private final class CrashDrill: Sendable {
             }
             let (_, status) = try await SignupProcess.run(environment) { process in
                 load.open(process.url)
-                await load.wait(forAcknowledged: jobs)
+                await load.wait(forAnswers: jobs)
                 try noteWorkers()
                 try await group.waitForAll()
                 try await DrillClient.run(connections: 1) { client in
@@ -111,8 +111,10 @@ private final class CrashDrill: Sendable {
                         load.acknowledge(try await client.process(url, text: "job \(number)", seconds: seconds))
                         isAcknowledged = true
                     } catch let error as UnexpectedAnswer {
+                        // A wrong answer counts as one, so that the drill goes on to its end and fails there.
                         Issue.record("the server answered \(error.status)")
-                        return
+                        load.giveUp()
+                        isAcknowledged = true
                     } catch {
                         // Killed; whether the job was stored is not known, so it counts for nothing.
                         last = url
@@ -174,6 +176,7 @@ private final class LoadBoard: Sendable {
         var issued = 0
         var url: String?
         var acknowledged: [JobID] = []
+        var refused = 0
         var clients: [CheckedContinuation<Void, Never>] = []
         var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
     }
@@ -220,10 +223,15 @@ private final class LoadBoard: Sendable {
         }
     }
 
-    func acknowledge(_ id: JobID) {
+    func acknowledge(_ id: JobID) { answer { $0.acknowledged.append(id) } }
+
+    /// A job that will never be acknowledged.
+    func giveUp() { answer { $0.refused += 1 } }
+
+    private func answer(_ change: (inout State) -> Void) {
         let reached = state.withLock { state in
-            state.acknowledged.append(id)
-            let count = state.acknowledged.count
+            change(&state)
+            let count = state.acknowledged.count + state.refused
             let reached = state.watchers.filter { $0.count <= count }
             state.watchers.removeAll { $0.count <= count }
             return reached
@@ -231,10 +239,10 @@ private final class LoadBoard: Sendable {
         for watcher in reached { watcher.continuation.resume() }
     }
 
-    func wait(forAcknowledged count: Int) async {
+    func wait(forAnswers count: Int) async {
         await withCheckedContinuation { continuation in
             let isReached = state.withLock { state in
-                if state.acknowledged.count >= count { return true }
+                if state.acknowledged.count + state.refused >= count { return true }
                 state.watchers.append((count, continuation))
                 return false
             }
