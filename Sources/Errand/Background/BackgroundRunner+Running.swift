@@ -112,12 +112,20 @@ extension BackgroundRunner {
         _ delay: Duration,
         _ action: @escaping @Sendable (BackgroundRunner) -> Void
     ) {
+        let number: Int? = state.withLock { state in
+            guard state.records[task.id]?.attempt == attempt else { return nil }
+            state.records[task.id]?.timers += 1
+            return state.records[task.id]?.timers
+        }
+        guard let number else { return }
         let timer = clock.schedule(after: delay) { [weak self] in
             if let self { action(self) }
         }
-        // The other one that is left over: the one before, or this one when the attempt has ended meanwhile.
+        // The other one that is left over: the one before, or this one when it has fired already and set the next,
+        // or when the attempt has ended meanwhile.
         let leftOver: ClockTimer? = state.withLock { state in
-            guard let record = state.records[task.id], record.attempt == attempt else { return timer }
+            guard let record = state.records[task.id], record.attempt == attempt, record.timers == number
+            else { return timer }
             state.records[task.id]?.timer = timer
             return record.timer
         }

@@ -33,6 +33,8 @@ extension BackgroundRunner {
         var attempt = 0
         var swiftTask: Task<Void, Never>?
         var timer: ClockTimer?
+        /// Counts the timers, so that one that fires before it is written down here cannot undo its successor.
+        var timers = 0
         var cancelReason: CancelReason?
     }
 

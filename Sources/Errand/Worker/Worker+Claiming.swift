@@ -13,7 +13,7 @@ extension Worker {
             let uptime = clock.uptime
             guard let request = machine.withLock({ $0.claimRequest(at: uptime) }) else {
                 let idle = machine.withLock { $0.idleTime(at: uptime) }
-                await claimWakeUp.wait(upTo: idle.map { max($0, .milliseconds(1)) }, on: clock)
+                if idle != .zero { await claimWakeUp.wait(upTo: idle, on: clock) }
                 continue
             }
             do {
@@ -31,6 +31,7 @@ extension Worker {
                 storeAnswered(at: now)
                 metrics.claimed(in: now - uptime)
                 start(machine.withLock { $0.claimAnswered(answer, at: now) })
+                if machine.withLock({ $0.startsNothing }) { giveBackBuffered() }
             } catch {
                 let now = clock.uptime
                 machine.withLock { $0.claimFailed(at: now, retryAfter: backoff) }
@@ -93,7 +94,8 @@ extension Worker {
             deliver: { [weak self] offer, claimed in
                 guard let self else { return }
                 start(machine.withLock { $0.delivered(claimed, of: offer.slots) })
-                if machine.withLock({ $0.isDraining }) { giveBackBuffered() }
+                if machine.withLock({ $0.wantsClaim }) { claimWakeUp.signal() }
+                if machine.withLock({ $0.startsNothing }) { giveBackBuffered() }
             }
         )
     }

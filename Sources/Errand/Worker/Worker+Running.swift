@@ -118,8 +118,10 @@ extension Worker {
         } else {
             lost(running)
         }
+        // Before the job is forgotten: the last one wakes a stop that waits for both.
+        let wantsClaim = machine.withLock { $0.settled() }
         jobs.remove(running)
-        if machine.withLock({ $0.settled() }) { claimWakeUp.signal() }
+        if wantsClaim { claimWakeUp.signal() }
     }
 
     private func settle(_ running: RunningJob, _ outcome: Outcome) async {
@@ -164,7 +166,7 @@ extension Worker {
         )
     }
 
-    /// Gives back jobs that were claimed ahead and will not be started here.
+    /// Gives back jobs that were claimed and will not be started here.
     func giveBack(_ claimed: [ClaimedJob]) {
         guard !claimed.isEmpty else { return }
         Task(executorPreference: control) {

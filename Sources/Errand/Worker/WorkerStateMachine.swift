@@ -36,7 +36,8 @@ struct WorkerStateMachine {
     /// that is on its way.
     private var inFlight = 0
     private var isClaiming = false
-    private var requested = 0
+    /// The claim loop sleeps without an end, until a slot is free.
+    private var isParked = false
     /// Work may be there: a signal came, or the last claim left some.
     private var mayHaveWork = true
     private var lookAt: Duration = .zero
@@ -75,26 +76,37 @@ struct WorkerStateMachine {
     mutating func claimRequest(at uptime: Duration) -> (
         queues: [ClaimRequest.Queue], limit: Int, order: ClaimRequest.Order
     )? {
-        guard !isDraining, !isFenced, !isClaiming, mayHaveWork || uptime >= lookAt else { return nil }
-        let room = free + readAhead - buffered
-        // Little claims cost as much as large ones: with a read-ahead, wait until half of it is gone.
-        guard room > 0, free > buffered || room * 2 >= readAhead, unsettled <= 4 * (concurrency + readAheadLimit)
-        else { return nil }
+        guard hasRoom, mayHaveWork || uptime >= lookAt else { return nil }
         let queues = lines.compactMap { line -> ClaimRequest.Queue? in
-            let slots = line.free + (line.free > 0 ? readAhead : 0) - line.buffered.count
+            let slots = room(in: line)
             guard slots > 0 else { return nil }
             return ClaimRequest.Queue(name: line.name, slots: slots, weight: line.weight, credit: line.credit)
         }
-        guard !queues.isEmpty else { return nil }
         (isClaiming, mayHaveWork, inFlight) = (true, false, inFlight + 1)
         claimSentAt = uptime
-        requested = room
         return (queues, room, order)
+    }
+
+    /// How many claimed jobs there is room for.
+    private var room: Int { free + readAhead - buffered }
+
+    private func room(in line: Line) -> Int {
+        line.free > 0 ? line.free + readAhead - line.buffered.count : 0
+    }
+
+    /// Whether a claim may be made, should there be work.
+    private var hasRoom: Bool {
+        guard !startsNothing, !isClaiming, room > 0 else { return false }
+        // Little claims cost as much as large ones: with a read-ahead, wait until half of it is gone.
+        guard free > buffered || room * 2 >= readAhead else { return false }
+        // A store that cannot keep up with the ends is not asked for more.
+        guard unsettled <= 4 * (concurrency + readAheadLimit) else { return false }
+        return lines.contains { room(in: $0) > 0 }
     }
 
     /// The store answered; returns what starts now.
     mutating func claimAnswered(_ answer: ClaimAnswer, at uptime: Duration) -> [ClaimedJob] {
-        (isClaiming, inFlight, requested) = (false, inFlight - 1, 0)
+        (isClaiming, inFlight) = (false, inFlight - 1)
         lastClaimAt = max(lastClaimAt ?? answer.at, answer.at)
         for index in lines.indices {
             if let credit = answer.credits[lines[index].name] { lines[index].credit = credit }
@@ -114,7 +126,7 @@ struct WorkerStateMachine {
 
     /// The store failed; look again after `wait`. What the claim may have taken is found by a later beat.
     mutating func claimFailed(at uptime: Duration, retryAfter wait: Duration) {
-        (isClaiming, inFlight, requested) = (false, inFlight - 1, 0)
+        (isClaiming, inFlight) = (false, inFlight - 1)
         mayHaveWork = false
         lookAt = uptime + wait
     }
@@ -125,14 +137,18 @@ struct WorkerStateMachine {
         guard queues.map({ queues in lines.contains { queues.contains($0.name) } }) ?? true else { return false }
         mayHaveWork = true
         pollInterval = poll.lowerBound
-        return !isClaiming && free > 0
+        return hasRoom
     }
 
-    /// How long the claim loop may sleep: until the next look; `nil` while only an ending job can change anything.
-    func idleTime(at uptime: Duration) -> Duration? {
-        guard free > 0, !isDraining, !isFenced else { return nil }
+    /// How long the claim loop may sleep: until the next look; `nil` while there is no room, until ``wantsClaim``.
+    mutating func idleTime(at uptime: Duration) -> Duration? {
+        isParked = !hasRoom
+        guard !isParked else { return nil }
         return mayHaveWork ? .zero : max(lookAt - uptime, .zero)
     }
+
+    /// Whether to wake the claim loop after something made room.
+    var wantsClaim: Bool { (mayHaveWork || isParked) && hasRoom }
 
     /// Claims as many ahead as jobs ended during two of the last claim's round trips: none for long jobs.
     private mutating func adaptReadAhead(at uptime: Duration, gotAll: Bool) {
@@ -158,12 +174,7 @@ struct WorkerStateMachine {
     /// - Returns: Whether the claim loop should wake.
     mutating func settled() -> Bool {
         unsettled -= 1
-        return mayHaveWork && !isClaiming
-    }
-
-    /// Whether a claim would be made now that a slot is free.
-    var wantsClaim: Bool {
-        mayHaveWork && !isClaiming && !isDraining && !isFenced && free + readAhead > buffered
+        return wantsClaim
     }
 
     /// Drops a buffered job, because its lease was lost or it is to be given back.
@@ -194,7 +205,7 @@ struct WorkerStateMachine {
     /// Moves buffered jobs into free slots, in the order in which they were claimed.
     private mutating func startable() -> [ClaimedJob] {
         var started: [ClaimedJob] = []
-        var left = isDraining || isFenced ? 0 : free
+        var left = startsNothing ? 0 : free
         while left > 0 {
             let candidates = lines.indices.filter { lines[$0].free > 0 && !lines[$0].buffered.isEmpty }
             guard let index = candidates.min(by: { lines[$0].buffered[0].order < lines[$1].buffered[0].order })
@@ -210,7 +221,7 @@ struct WorkerStateMachine {
 
     /// Promises free slots to an insert of this process, as long as nothing else waits for them.
     mutating func reserve(for jobs: [NewJob], names: [JobName: Int]) -> [QueueName: Int]? {
-        guard !isDraining, !isFenced, !isClaiming, !mayHaveWork, buffered == 0, free > 0 else { return nil }
+        guard !startsNothing, !isClaiming, !mayHaveWork, buffered == 0, free > 0 else { return nil }
         var slots: [QueueName: Int] = [:]
         var left = free
         for job in jobs
@@ -240,6 +251,9 @@ struct WorkerStateMachine {
     var accountedThrough: Timestamp? { inFlight == 0 ? lastClaimAt : nil }
 
     // MARK: Phases
+
+    /// Whether what claims still bring is to be given back.
+    var startsNothing: Bool { isDraining || isFenced }
 
     /// Claims stop for good; returns the buffered jobs, to be given back.
     mutating func drain() -> [ClaimedJob] {

@@ -186,7 +186,7 @@ import Tracing
         let stuck = tasks.addBlocking("stuck", timeout: .seconds(3)) { gate.wait() }
         let next = tasks.add("next") {}
         try await finish(tasks)
-        await clock.waitForTimer(in: .seconds(3))
+        await gate.waitUntilHeld()
         clock.advance(by: .seconds(3))
         await clock.waitForTimer(in: .seconds(5))
         clock.advance(by: .seconds(5))
@@ -501,13 +501,4 @@ import Tracing
 
 extension InMemoryLogHandler {
     func count(of message: Logger.Message) -> Int { entries.filter { $0.message == message }.count }
-}
-
-/// Suspends tasks until it is opened.
-final class Gate: Sendable {
-    private let stream = AsyncStream.makeStream(of: Void.self)
-
-    func wait() async { for await _ in stream.stream {} }
-
-    func open() { stream.continuation.finish() }
 }

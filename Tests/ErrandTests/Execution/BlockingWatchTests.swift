@@ -68,22 +68,3 @@ import Testing
         }
     }
 }
-
-/// Holds a thread, as code that blocks does, until it is opened.
-final class ThreadGate: Sendable {
-    private let condition = ThreadCondition()
-    private let isOpen = Mutex(false)
-
-    func wait() {
-        condition.lock()
-        while !isOpen.withLock({ $0 }) { condition.wait() }
-        condition.unlock()
-    }
-
-    func open() {
-        condition.lock()
-        isOpen.withLock { $0 = true }
-        condition.broadcast()
-        condition.unlock()
-    }
-}
