@@ -24,9 +24,10 @@ swift build -c release --product signup
 program=$(swift build -c release --product signup --show-bin-path)/signup
 
 data=$PWD/var/demo
-mkdir -p "$data/mail"
+mkdir -p "$data"
 export HOST=127.0.0.1 PORT=$port
-export DATABASE=${DATABASE:-$data/signup.sqlite} MAIL_FOLDER=${MAIL_FOLDER:-$data/mail}
+export DATABASE=${DATABASE:-$data/signup.sqlite}
+export MAIL_FOLDER=${MAIL_FOLDER:-$data/mail} FILE_FOLDER=${FILE_FOLDER:-$data/files}
 
 answers() {
     local line=

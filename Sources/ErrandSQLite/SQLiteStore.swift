@@ -108,7 +108,11 @@ public final class SQLiteStore: JobStore {
             onClose: {
                 signals?.close()
                 locks?.drop()
-                if isOwn { try? pool.close() }
+                guard isOwn else { return }
+                // The readers first: SQLite copies the log and removes it when the last connection closes, which a
+                // reader cannot do, and the pool closes its writer before them.
+                pool.releaseMemory()
+                try? pool.close()
             }
         )
         try writer.start()

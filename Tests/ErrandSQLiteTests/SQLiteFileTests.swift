@@ -48,6 +48,23 @@ struct SQLiteFileTests {
         try pool.close()
     }
 
+    @Test("closing copies the log into the file and removes it; the last of several stores does")
+    func closing() async throws {
+        let bench = try Bench()
+        let (store, other) = (try bench.open(), try bench.open())
+        let job = bench.job()
+        _ = try await store.insert([job], offer: nil)
+        #expect(try await other.jobs([job.id], parts: .all).count == 1)
+        let log = bench.file + "-wal"
+        try await store.close()
+        #expect(FileManager.default.fileExists(atPath: log))
+        try await other.close()
+        #expect(!FileManager.default.fileExists(atPath: log))
+        let next = try bench.open()
+        #expect(try await next.jobs([job.id], parts: .all).count == 1)
+        try await next.close()
+    }
+
     @Test("the tables of an application stay untouched beside ours")
     func neighbours() async throws {
         let bench = try Bench()
