@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the documentation of every library with warnings as errors, which finds dead links to symbols and pages.
-# Needs the toolchain only. A link to another module's symbol is written ``/ErrandCore/JobState``.
+# Builds the documentation of every library with warnings as errors, which finds dead links to symbols and pages, and
+# looks for public symbols that have none. Needs the toolchain and perl. A link to another module's symbol is written ``/ErrandCore/JobState``.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -39,6 +39,7 @@ for module in "${modules[@]}"; do
     for extension in "$graphs/$module@"*.symbols.json; do
         [[ ! -e $extension ]] || cp "$extension" "$output/$module/"
     done
+    Scripts/check-undocumented.pl "$output/$module"/*.symbols.json || failed=1
     catalog=()
     [[ ! -d Sources/$module/$module.docc ]] || catalog=("Sources/$module/$module.docc")
 

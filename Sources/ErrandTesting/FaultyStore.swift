@@ -151,92 +151,92 @@ extension FaultyStore {
     /// Closes the store inside; never fails by plan.
     public func close() async throws { try await store.close() }
 
-    /// ``JobStore/insert(_:offer:)`` with the faults planned for ``Call/insert``.
+    /// ``/ErrandCore/JobStore/insert(_:offer:)`` with the faults planned for ``Call/insert``.
     public func insert(_ jobs: [NewJob], offer: ClaimOffer?) async throws -> [InsertAnswer] {
         try await perform(.insert) { try await store.insert(jobs, offer: offer) }
     }
 
-    /// ``JobStore/register(_:)`` with the faults planned for ``Call/register``.
+    /// ``/ErrandCore/JobStore/register(_:)`` with the faults planned for ``Call/register``.
     public func register(_ worker: WorkerRegistration) async throws -> MaintenanceReport {
         try await perform(.register) { try await store.register(worker) }
     }
 
-    /// ``JobStore/retire(_:)`` with the faults planned for ``Call/retire``.
+    /// ``/ErrandCore/JobStore/retire(_:)`` with the faults planned for ``Call/retire``.
     public func retire(_ worker: WorkerID) async throws {
         try await perform(.retire) { try await store.retire(worker) }
     }
 
-    /// ``JobStore/claim(_:)`` with the faults planned for ``Call/claim``.
+    /// ``/ErrandCore/JobStore/claim(_:)`` with the faults planned for ``Call/claim``.
     public func claim(_ request: ClaimRequest) async throws -> ClaimAnswer {
         try await perform(.claim) { try await store.claim(request) }
     }
 
-    /// ``JobStore/beat(_:)`` with the faults planned for ``Call/beat``.
+    /// ``/ErrandCore/JobStore/beat(_:)`` with the faults planned for ``Call/beat``.
     public func beat(_ beat: Beat) async throws -> BeatAnswer {
         try await perform(.beat) { try await store.beat(beat) }
     }
 
-    /// ``JobStore/settle(_:)`` with the faults planned for ``Call/settle``.
+    /// ``/ErrandCore/JobStore/settle(_:)`` with the faults planned for ``Call/settle``.
     public func settle(_ settlements: [Settlement]) async throws -> [SettleAnswer] {
         try await perform(.settle) { try await store.settle(settlements) }
     }
 
-    /// ``JobStore/note(_:)`` with the faults planned for ``Call/note``.
+    /// ``/ErrandCore/JobStore/note(_:)`` with the faults planned for ``Call/note``.
     public func note(_ notes: [LeaseNote]) async throws -> [Bool] {
         try await perform(.note) { try await store.note(notes) }
     }
 
-    /// ``JobStore/jobs(_:parts:)`` with the faults planned for ``Call/jobs``.
+    /// ``/ErrandCore/JobStore/jobs(_:parts:)`` with the faults planned for ``Call/jobs``.
     public func jobs(_ ids: [JobID], parts: JobParts) async throws -> [JobRecord] {
         try await perform(.jobs) { try await store.jobs(ids, parts: parts) }
     }
 
-    /// ``JobStore/list(_:page:)`` with the faults planned for ``Call/list``.
+    /// ``/ErrandCore/JobStore/list(_:page:)`` with the faults planned for ``Call/list``.
     public func list(_ filter: JobFilter, page: JobPageRequest) async throws -> JobPage {
         try await perform(.list) { try await store.list(filter, page: page) }
     }
 
-    /// ``JobStore/count(_:limit:)`` with the faults planned for ``Call/count``.
+    /// ``/ErrandCore/JobStore/count(_:limit:)`` with the faults planned for ``Call/count``.
     public func count(_ filter: JobFilter, limit: Int) async throws -> BoundedCount {
         try await perform(.count) { try await store.count(filter, limit: limit) }
     }
 
-    /// ``JobStore/counts()`` with the faults planned for ``Call/counts``.
+    /// ``/ErrandCore/JobStore/counts()`` with the faults planned for ``Call/counts``.
     public func counts() async throws -> JobCounts {
         try await perform(.counts) { try await store.counts() }
     }
 
-    /// ``JobStore/series(_:)`` with the faults planned for ``Call/series``.
+    /// ``/ErrandCore/JobStore/series(_:)`` with the faults planned for ``Call/series``.
     public func series(_ request: SeriesRequest) async throws -> [SeriesPoint] {
         try await perform(.series) { try await store.series(request) }
     }
 
-    /// ``JobStore/workers()`` with the faults planned for ``Call/workers``.
+    /// ``/ErrandCore/JobStore/workers()`` with the faults planned for ``Call/workers``.
     public func workers() async throws -> [WorkerRecord] {
         try await perform(.workers) { try await store.workers() }
     }
 
-    /// ``JobStore/pauses()`` with the faults planned for ``Call/pauses``.
+    /// ``/ErrandCore/JobStore/pauses()`` with the faults planned for ``Call/pauses``.
     public func pauses() async throws -> [Pause] {
         try await perform(.pauses) { try await store.pauses() }
     }
 
-    /// ``JobStore/audit(limit:)`` with the faults planned for ``Call/audit``.
+    /// ``/ErrandCore/JobStore/audit(limit:)`` with the faults planned for ``Call/audit``.
     public func audit(limit: Int) async throws -> [AuditEntry] {
         try await perform(.audit) { try await store.audit(limit: limit) }
     }
 
-    /// ``JobStore/setControls(_:)`` with the faults planned for ``Call/setControls``.
+    /// ``/ErrandCore/JobStore/setControls(_:)`` with the faults planned for ``Call/setControls``.
     public func setControls(_ changes: [ControlChange]) async throws {
         try await perform(.setControls) { try await store.setControls(changes) }
     }
 
-    /// ``JobStore/operate(_:)`` with the faults planned for ``Call/operate``.
+    /// ``/ErrandCore/JobStore/operate(_:)`` with the faults planned for ``Call/operate``.
     public func operate(_ operation: Operation) async throws -> OperationReport {
         try await perform(.operate) { try await store.operate(operation) }
     }
 
-    /// ``JobStore/maintain(_:)`` with the faults planned for ``Call/maintain``.
+    /// ``/ErrandCore/JobStore/maintain(_:)`` with the faults planned for ``Call/maintain``.
     public func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport {
         try await perform(.maintain) { try await store.maintain(task) }
     }

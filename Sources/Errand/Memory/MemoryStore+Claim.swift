@@ -4,7 +4,7 @@
 public import ErrandCore
 
 extension MemoryStore {
-    /// Makes a worker known; see ``JobStore/register(_:)``.
+    /// Makes a worker known; see ``/ErrandCore/JobStore/register(_:)``.
     ///
     /// Rescues nobody: only silence tells of a death here.
     public func register(_ worker: WorkerRegistration) async throws -> MaintenanceReport {
@@ -20,7 +20,7 @@ extension MemoryStore {
         }
     }
 
-    /// Removes a worker and gives its jobs back; see ``JobStore/retire(_:)``.
+    /// Removes a worker and gives its jobs back; see ``/ErrandCore/JobStore/retire(_:)``.
     public func retire(_ worker: WorkerID) async throws {
         try act { table, now in
             guard let known = table.workers[worker] else { return }
@@ -29,13 +29,14 @@ extension MemoryStore {
         }
     }
 
-    /// Promotes and claims; see ``JobStore/claim(_:)``.
-    /// - Throws: ``StoreError`` with code `notFound` for a worker that is not registered or was declared dead.
+    /// Promotes and claims; see ``/ErrandCore/JobStore/claim(_:)``.
+    /// - Throws: ``/ErrandCore/StoreError`` with code `notFound` for a worker that is not registered or was declared
+    ///   dead.
     public func claim(_ request: ClaimRequest) async throws -> ClaimAnswer {
         try act { table, now throws(StoreError) in try table.claim(request, at: now) }
     }
 
-    /// Keeps a worker alive; see ``JobStore/beat(_:)``.
+    /// Keeps a worker alive; see ``/ErrandCore/JobStore/beat(_:)``.
     public func beat(_ beat: Beat) async throws -> BeatAnswer {
         try act { table, now in table.beat(beat, at: now) }
     }

@@ -4,7 +4,7 @@
 public import ErrandCore
 
 extension MemoryStore {
-    /// Stores jobs in this process; see ``JobStore/insert(_:offer:)``.
+    /// Stores jobs in this process; see ``/ErrandCore/JobStore/insert(_:offer:)``.
     ///
     /// Costs no more with many rows than with few.
     public func insert(_ jobs: [NewJob], offer: ClaimOffer?) async throws -> [InsertAnswer] {

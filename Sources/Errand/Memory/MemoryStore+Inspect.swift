@@ -4,38 +4,38 @@
 public import ErrandCore
 
 extension MemoryStore {
-    /// Reads jobs by id; see ``JobStore/jobs(_:parts:)``.
+    /// Reads jobs by id; see ``/ErrandCore/JobStore/jobs(_:parts:)``.
     public func jobs(_ ids: [JobID], parts: JobParts) async throws -> [JobRecord] {
         try act { table, now in
             ids.compactMap { table.rows[$0]?.record(with: parts, at: now) }
         }
     }
 
-    /// Reads a page of jobs; see ``JobStore/list(_:page:)``.
+    /// Reads a page of jobs; see ``/ErrandCore/JobStore/list(_:page:)``.
     ///
     /// It has no index but the id, so a filter looks at rows.
     public func list(_ filter: JobFilter, page: JobPageRequest) async throws -> JobPage {
         try act { table, now in table.list(filter, page: page, at: now) }
     }
 
-    /// Counts what a filter means; see ``JobStore/count(_:limit:)``.
+    /// Counts what a filter means; see ``/ErrandCore/JobStore/count(_:limit:)``.
     ///
     /// Exact when it names only states, queues and names.
     public func count(_ filter: JobFilter, limit: Int) async throws -> BoundedCount {
         try act { table, _ in table.count(filter, limit: limit) }
     }
 
-    /// The kept counts; see ``JobStore/counts()``.
+    /// The kept counts; see ``/ErrandCore/JobStore/counts()``.
     public func counts() async throws -> JobCounts {
         try act { table, now in table.counts(at: now) }
     }
 
-    /// The counters per minute; see ``JobStore/series(_:)``.
+    /// The counters per minute; see ``/ErrandCore/JobStore/series(_:)``.
     public func series(_ request: SeriesRequest) async throws -> [SeriesPoint] {
         try act { table, _ in table.series(request) }
     }
 
-    /// The known workers; see ``JobStore/workers()``.
+    /// The known workers; see ``/ErrandCore/JobStore/workers()``.
     public func workers() async throws -> [WorkerRecord] {
         try act { table, _ in
             table.workers.values
@@ -51,7 +51,7 @@ extension MemoryStore {
         }
     }
 
-    /// The pauses that hold now; see ``JobStore/pauses()``.
+    /// The pauses that hold now; see ``/ErrandCore/JobStore/pauses()``.
     public func pauses() async throws -> [Pause] {
         try act { table, now in
             table.pauses.values
@@ -60,7 +60,7 @@ extension MemoryStore {
         }
     }
 
-    /// The newest audit lines; see ``JobStore/audit(limit:)``.
+    /// The newest audit lines; see ``/ErrandCore/JobStore/audit(limit:)``.
     ///
     /// The newest 10,000 are kept.
     public func audit(limit: Int) async throws -> [AuditEntry] {

@@ -5,7 +5,7 @@ public import ErrandCore
 import HeapModule
 
 extension MemoryStore {
-    /// Does one bite of maintenance, at most 1,000 rows; see ``JobStore/maintain(_:)``.
+    /// Does one bite of maintenance, at most 1,000 rows; see ``/ErrandCore/JobStore/maintain(_:)``.
     public func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport {
         try act { table, now in
             switch task {

@@ -5,14 +5,14 @@ import DequeModule
 public import ErrandCore
 
 extension MemoryStore {
-    /// Pauses and resumes; see ``JobStore/setControls(_:)``.
+    /// Pauses and resumes; see ``/ErrandCore/JobStore/setControls(_:)``.
     public func setControls(_ changes: [ControlChange]) async throws {
         try act { table, now in
             for change in changes { table.apply(change, at: now) }
         }
     }
 
-    /// Carries out an operator's change; see ``JobStore/operate(_:)``.
+    /// Carries out an operator's change; see ``/ErrandCore/JobStore/operate(_:)``.
     ///
     /// The newest 10,000 idempotency keys are kept 24 hours.
     public func operate(_ operation: Operation) async throws -> OperationReport {

@@ -4,12 +4,12 @@
 public import ErrandCore
 
 extension MemoryStore {
-    /// Ends attempts; see ``JobStore/settle(_:)``.
+    /// Ends attempts; see ``/ErrandCore/JobStore/settle(_:)``.
     public func settle(_ settlements: [Settlement]) async throws -> [SettleAnswer] {
         try act { table, now in settlements.map { table.settle($0, at: now) } }
     }
 
-    /// Writes progress, log lines and checkpoints; see ``JobStore/note(_:)``.
+    /// Writes progress, log lines and checkpoints; see ``/ErrandCore/JobStore/note(_:)``.
     public func note(_ notes: [LeaseNote]) async throws -> [Bool] {
         try act { table, now in notes.map { table.note($0, at: now) } }
     }
