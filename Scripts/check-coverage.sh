@@ -11,7 +11,7 @@ log=${1:-var/test.log}
     exit 1
 }
 
-awk -f Scripts/test-results.awk "$log" | awk -v log_path="$log" '
+awk -v cases=1 -f Scripts/test-results.awk "$log" | awk -v log_path="$log" '
     function complain(why) {
         printf "docs/coverage.md:%d: %s\n", FNR, why
         found = 1

@@ -220,6 +220,8 @@ fi
 cat >tests.log <<'TEXT'
 ◇ Test "a job runs" started.
 ◇ Test "a table" started.
+◇ Test case passing 1 argument example → a row to fail to "a table" started.
+◇ Test case passing 1 argument example → a row to break to breaks(_:) started.
 ◇ Test "never ends" started.
 ✔ Test "a table" with 3 test cases passed after 0.001 seconds.
 text of a test without an end of line ✔ Test "a job runs" passed after 0.001 seconds.
@@ -229,13 +231,14 @@ text of a test without an end of line ✔ Test "a job runs" passed after 0.001 s
 ✘ Test "breaks" failed after 0.001 seconds with 1 issue.
 ➜ Test "not here" skipped: "no reason"
 ✔ Test function(of:) passed after 0.001 seconds.
+✘ Test breaks(_:) with 1 test case failed after 0.001 seconds with 1 issue.
 ✘ Test run with 6 tests in 1 suite failed after 0.003 seconds with 1 issue.
 TEXT
 cat >docs/coverage.md <<'TEXT'
 | promise | tests |
 |---|---|
 | fine | `a job runs`, `a table`; `function(of:)` |
-| fine | `says "no" \| yes` |
+| fine | `says "no" \| yes` `a row to fail` |
 | names none | later |
 | failed | `breaks` |
 | skipped | `not here` |
@@ -243,6 +246,7 @@ cat >docs/coverage.md <<'TEXT'
 | not there | `a job` |
 | | `a job runs` |
 | one cell |
+| case of a failed one | `a row to break` |
 TEXT
 run Scripts/check-coverage.sh tests.log
 reports "docs/coverage.md:5: the row names no test"
@@ -252,6 +256,7 @@ reports "docs/coverage.md:8: the test did not pass (unfinished): never ends"
 reports "docs/coverage.md:9: no such test ran: a job"
 reports "docs/coverage.md:10: the row does not say what is promised"
 reports "docs/coverage.md:11: a row has two cells"
+reports "docs/coverage.md:12: the test did not pass (failed): a row to break"
 silent docs/coverage.md:3:
 silent docs/coverage.md:4:
 printf '# Coverage\n\n| promise | tests |\n|---|---|\n' >docs/coverage.md
@@ -269,7 +274,7 @@ summary() {
     fi
 }
 run Scripts/test-summary.sh "$copy/tests.log" 1
-summary "4 passed, 2 failed, 1 skipped"
+summary "4 passed, 3 failed, 1 skipped"
 : >empty.log
 run Scripts/test-summary.sh "$copy/empty.log" 1
 summary "0 passed, 1 failed"

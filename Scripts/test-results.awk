@@ -1,5 +1,7 @@
 # Reads the output of `swift test` (Swift Testing) and prints one line per test: RESULT<TAB>NAME, where RESULT is
 # passed, failed, skipped or unfinished, and NAME is the sentence of @Test("…") or, without one, the function.
+# With -v cases=1 also one line per case of a test that runs over one list: the case as it describes itself. The run
+# does not print how a case ended, so each has the result of its test.
 #
 # A mark stands before "Test", and the output of the tests themselves may stand before the mark.
 
@@ -14,8 +16,24 @@ function name_in(line) {
 
 function close_test(line, result) {
     line = name_in(line)
-    printf "%s\t%s\n", result, line
+    report(result, line)
     open[line]--
+}
+
+function report(result, test,    i) {
+    printf "%s\t%s\n", result, test
+    for (i = 1; i <= count[test]; i++) printf "%s\t%s\n", result, of[test, i]
+    count[test] = 0
+}
+
+# "case passing 1 argument NAME → CASE to TEST started."; the test comes last and may be a sentence with "to" in it.
+function open_case(line,    test) {
+    sub(/ started\.$/, "", line)
+    if (!sub(/^case passing 1 argument [^ ]+ → /, "", line)) return
+    if (match(line, / to "[^"]*"$/) || match(line, / to [^ ]+\)$/)) {
+        test = name_in(substr(line, RSTART + 4))
+        of[test, ++count[test]] = substr(line, 1, RSTART - 1)
+    }
 }
 
 {
@@ -24,6 +42,7 @@ function close_test(line, result) {
     if (!start) next
     text = substr($0, RSTART)
     sub(/^[^T]*Test /, "", text)
+    if (cases && text ~ /^case passing 1 argument .* started\.$/) open_case(text)
     if (text ~ /^(run|case|passing|Suite) /) next
 }
 
@@ -47,6 +66,6 @@ text ~ /^("[^\t]*"|[^ "]+\(.*\)) skipped(\.|: ".*")?$/ {
 
 END {
     for (name in open) {
-        for (; open[name] > 0; open[name]--) printf "unfinished\t%s\n", name
+        for (; open[name] > 0; open[name]--) report("unfinished", name)
     }
 }
