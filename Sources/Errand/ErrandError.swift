@@ -19,6 +19,8 @@ public struct ErrandError: Error, Sendable, Hashable {
         public static let jobNotFound = Code(rawValue: "jobNotFound")
         /// The job succeeded, but its result is not kept (any more).
         public static let resultGone = Code(rawValue: "resultGone")
+        /// What a handler returned is too large to be kept; trying again is no use.
+        public static let resultTooLarge = Code(rawValue: "resultTooLarge")
         /// The attempt no longer holds its lease; stop working.
         public static let leaseLost = Code(rawValue: "leaseLost")
         /// A setting makes no sense; the message names it.
@@ -35,6 +37,11 @@ public struct ErrandError: Error, Sendable, Hashable {
         self.code = code
         self.message = message
     }
+}
+
+extension ErrandError: RetryHint {
+    /// Never for a result that is too large, else as the policy says.
+    public var retryAdvice: RetryAdvice { code == .resultTooLarge ? .never : .policy }
 }
 
 extension ErrandError: CustomStringConvertible {

@@ -15,6 +15,10 @@ extension Database: StoreTransaction {
         try join(store) { session, now in try session.settle(settlement, at: now) }
     }
 
+    public func note(_ note: LeaseNote, in store: any JobStore) throws -> Bool {
+        try join(store) { session, now in try session.note(note, at: now) }
+    }
+
     /// Runs a call in this transaction, all or nothing, and lets its signals follow the commit.
     private func join<Answer>(
         _ store: any JobStore,

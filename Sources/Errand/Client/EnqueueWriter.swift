@@ -15,7 +15,8 @@ struct EnqueueWriter: Sendable {
             do {
                 return try await offerAndInsert(jobs)
             } catch let error as StoreError where error.isTransient && clock.uptime + wait <= giveUpAt {
-                try await clock.sleep(for: wait)
+                // Whoever leads writes for others too, so its own cancellation must not end this.
+                await clock.wait(for: wait)
                 wait = min(wait * 2, .seconds(1))
             }
         }

@@ -109,7 +109,7 @@ extension JobContext {
         in transaction: some StoreTransaction,
         followUps: [NewJob] = []
     ) throws {
-        try complete(result: PayloadCoder.encode(result), in: transaction, followUps: followUps)
+        try complete(result: PayloadCoder.encode(result: result), in: transaction, followUps: followUps)
     }
 
     private func complete(
@@ -122,6 +122,8 @@ extension JobContext {
             outcome: .succeeded(result: result),
             followUps: followUps
         )
+        // Together with its end, because afterwards the store refuses it.
+        if let note = notes.take(running.lease) { try transaction.note(note, in: store) }
         guard case .applied = try transaction.settle(settlement, in: store) else {
             throw ErrandError(.leaseLost, "another worker holds job \(id); roll the transaction back")
         }

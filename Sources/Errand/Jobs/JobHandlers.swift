@@ -53,14 +53,15 @@ public struct JobHandlers: Sendable {
         }
     }
 
-    /// Registers how jobs of this type are done; what the closure returns is kept as the job's result.
+    /// Registers how jobs of this type are done; what the closure returns is kept as the job's result. One that is
+    /// larger than `Payload.resultLimit` (256 KiB) ends the job as failed, with an error that says so.
     /// - Precondition: The name is not registered yet and can be stored.
     public mutating func add<J: Job>(
         _ type: J.Type,
         _ handler: @escaping @Sendable (J, JobContext) async throws -> J.Output
     ) where J.Output: Codable {
         add(type) { job in
-            { context in try PayloadCoder.encode(try await handler(job, context)) }
+            { context in try PayloadCoder.encode(result: try await handler(job, context)) }
         }
     }
 

@@ -10,6 +10,20 @@ enum PayloadCoder {
         Payload(bytes: Array(try JSONEncoder().encode(value)), format: .json, version: version)
     }
 
+    /// Encodes what a handler returned.
+    /// - Throws: ``ErrandError`` with code `resultTooLarge`.
+    static func encode(result: some Encodable) throws -> Payload {
+        let payload = try encode(result)
+        guard payload.bytes.count <= Payload.resultLimit else {
+            throw ErrandError(
+                .resultTooLarge,
+                "the result has \(payload.bytes.count) bytes; the limit is \(Payload.resultLimit): "
+                    + "store it elsewhere and return where it is"
+            )
+        }
+        return payload
+    }
+
     /// Decodes a value; refuses another format by name.
     static func decode<Value: Decodable>(_ type: Value.Type, from payload: Payload) throws -> Value {
         guard payload.format == .json else {

@@ -8,27 +8,24 @@ final class NoteBook: Sendable {
     private struct State {
         var pending: [Lease: LeaseNote] = [:]
         var isArmed = false
+        var onRefused: (@Sendable (Lease) -> Void)?
     }
 
     private let state = Mutex(State())
     private let store: any JobStore
     private let clock: any ErrandClock
     private let interval: Duration
-    private let onRefused: @Sendable (Lease) -> Void
 
-    /// - Parameters:
-    ///   - interval: The least time between two writes.
-    ///   - onRefused: Called for a lease that the store no longer honours.
-    init(
-        store: any JobStore,
-        clock: any ErrandClock,
-        interval: Duration,
-        onRefused: @escaping @Sendable (Lease) -> Void
-    ) {
+    /// - Parameter interval: The least time between two writes.
+    init(store: any JobStore, clock: any ErrandClock, interval: Duration) {
         self.store = store
         self.clock = clock
         self.interval = interval
-        self.onRefused = onRefused
+    }
+
+    /// Who hears of a lease that the store no longer honours.
+    func onRefused(_ action: @escaping @Sendable (Lease) -> Void) {
+        state.withLock { $0.onRefused = action }
     }
 
     func progress(_ fraction: Double, _ message: String, by lease: Lease) {
@@ -45,9 +42,11 @@ final class NoteBook: Sendable {
     /// Writes what this job said and was not written yet; called before its attempt ends, because after the
     /// settlement the store refuses it.
     func flush(_ lease: Lease) async {
-        guard let note = state.withLock({ $0.pending.removeValue(forKey: lease) }) else { return }
-        await write([note])
+        if let note = take(lease) { await write([note]) }
     }
+
+    /// Hands out what this job said and was not written yet; whoever takes it writes it.
+    func take(_ lease: Lease) -> LeaseNote? { state.withLock { $0.pending.removeValue(forKey: lease) } }
 
     private func add(to lease: Lease, _ change: (inout LeaseNote) -> Void) {
         let mustArm = state.withLock { state in
@@ -73,7 +72,8 @@ final class NoteBook: Sendable {
         guard !notes.isEmpty else { return }
         do {
             let answers = try await store.note(notes)
-            for (note, held) in zip(notes, answers) where !held { onRefused(note.lease) }
+            let onRefused = state.withLock { $0.onRefused }
+            for (note, held) in zip(notes, answers) where !held { onRefused?(note.lease) }
         } catch {
             for note in notes {
                 add(to: note.lease) { newer in

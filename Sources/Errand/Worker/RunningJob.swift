@@ -50,6 +50,8 @@ final class RunningJob: Sendable {
     func stop(_ cause: StopCause) -> Bool {
         let (isFirst, task) = state.withLock { state in
             guard !state.hasEnded else { return (false, nil as Task<Void, Never>?) }
+            // After ``markCompleted()`` the store refuses the lease because the job is done.
+            if cause == .leaseLost && state.isCompleted { return (false, nil) }
             let isFirst = state.cause == nil
             if isFirst || cause == .leaseLost { state.cause = cause }
             return (isFirst, state.task)

@@ -3,15 +3,9 @@
 
 import Synchronization
 
-/// The jobs a worker holds, by job: to list them in beats, to stop one of them, to notice when there are none.
+/// The attempts that run here, by job: to stop one of them.
 final class RunningJobs: Sendable {
     private let jobs = Mutex<[JobID: RunningJob]>([:])
-    private let onEmpty: @Sendable () -> Void
-
-    /// - Parameter onEmpty: Called when the last one is gone.
-    init(onEmpty: @escaping @Sendable () -> Void) {
-        self.onEmpty = onEmpty
-    }
 
     func add(_ job: RunningJob) {
         jobs.withLock { $0[job.lease.job] = job }
@@ -19,14 +13,17 @@ final class RunningJobs: Sendable {
 
     /// Forgets a job whose outcome reached the store or was given up. A newer claim of the same job stays.
     func remove(_ job: RunningJob) {
-        let isEmpty = jobs.withLock { jobs in
+        jobs.withLock { jobs in
             if jobs[job.lease.job]?.lease == job.lease { jobs[job.lease.job] = nil }
-            return jobs.isEmpty
         }
-        if isEmpty { onEmpty() }
     }
 
     subscript(id: JobID) -> RunningJob? { jobs.withLock { $0[id] } }
+
+    /// The attempt under this very lease; what the store says of an earlier one is not about it.
+    subscript(lease: Lease) -> RunningJob? {
+        jobs.withLock { $0[lease.job].flatMap { $0.lease == lease ? $0 : nil } }
+    }
 
     var all: [RunningJob] { jobs.withLock { Array($0.values) } }
 

@@ -49,12 +49,11 @@ extension Worker {
             await beatWakeUp.wait(upTo: configuration.beatInterval, on: clock)
             if Task.isCancelled { return }
             let sentAt = clock.uptime
-            let (buffered, accounted) = machine.withLock { ($0.bufferedLeases, $0.accountedThrough) }
-            let held = jobs.all.map(\.lease) + buffered
+            let (held, accounted) = machine.withLock { (Array($0.held), $0.accountedThrough) }
             do {
                 let answer = try await store.beat(Beat(worker: id, held: held, accountedThrough: accounted))
                 storeAnswered(at: clock.uptime)
-                await heard(answer, sentAt: sentAt)
+                await heard(answer, to: held, sentAt: sentAt)
             } catch {
                 storeFailed(error)
                 metrics.beat(age: clock.uptime - (vitals.withLock { $0.lastBeat } ?? clock.uptime))
@@ -62,11 +61,12 @@ extension Worker {
         }
     }
 
-    private func heard(_ answer: BeatAnswer, sentAt: Duration) async {
+    private func heard(_ answer: BeatAnswer, to held: [Lease], sentAt: Duration) async {
         vitals.withLock { $0.lastBeat = sentAt }
         metrics.beat(age: clock.uptime - sentAt)
         if answer.isKnown {
-            for job in answer.lost { drop(job) }
+            let lost = Set(answer.lost)
+            for lease in held where lost.contains(lease.job) { drop(lease) }
             for (job, request) in answer.cancels { cancel(job, request) }
             if answer.released > 0 {
                 logger.warning(
@@ -89,22 +89,21 @@ extension Worker {
     /// new identity.
     private func rise() async {
         let old = id
-        for job in jobs.all { job.stop(.leaseLost) }
-        let dropped = machine.withLock { $0.removeBuffered { $0.lease.worker == old } }
-        for _ in dropped { _ = machine.withLock { $0.settled() } }
         let new = chance.workerID(at: clock.now)
+        // First the identity: a job that starts meanwhile sees that its lease is another's.
         vitals.withLock { vitals in
             vitals.id = new
             vitals.isRegistered = false
         }
+        for job in jobs.all { tell(job, .leaseLost) }
+        forget(machine.withLock { $0.removeBuffered { $0.lease.worker == old } }.map(\.lease))
         logger.error("the store declared this worker dead; it goes on under a new identity")
         await register()
     }
 
-    private func drop(_ job: JobID) {
-        jobs[job]?.stop(.leaseLost)
-        let dropped = machine.withLock { $0.removeBuffered { $0.lease.job == job } }
-        for _ in dropped { _ = machine.withLock { $0.settled() } }
+    private func drop(_ lease: Lease) {
+        if let job = jobs[lease] { tell(job, .leaseLost) }
+        forget(machine.withLock { $0.removeBuffered { $0.lease == lease } }.map(\.lease))
     }
 
     /// A job that waits in the read-ahead is given back; the store then ends it as cancelled.

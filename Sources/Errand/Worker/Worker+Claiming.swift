@@ -29,6 +29,7 @@ extension Worker {
                 let now = clock.uptime
                 backoff = .milliseconds(100)
                 storeAnswered(at: now)
+                vitals.withLock { $0.lastClaim = now }
                 metrics.claimed(in: now - uptime)
                 start(machine.withLock { $0.claimAnswered(answer, at: now) })
                 if machine.withLock({ $0.startsNothing }) { giveBackBuffered() }
@@ -132,6 +133,7 @@ extension Worker {
             WorkerHealth(
                 isReady: vitals.isRegistered && !isStopped && !isFenced,
                 lastAnswerAge: vitals.lastAnswer.map { now - $0 },
+                lastClaimAge: vitals.lastClaim.map { now - $0 },
                 isStoreLost: vitals.isStoreLost,
                 running: running,
                 zombies: vitals.zombies,

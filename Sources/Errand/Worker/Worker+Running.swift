@@ -18,6 +18,9 @@ extension Worker {
             }
         )
         jobs.add(running)
+        // A fence or a new identity that came since the claim did not find it among the jobs.
+        if claimed.lease.worker != id { tell(running, .leaseLost) }
+        if machine.withLock({ $0.isFenced }) { tell(running, .fenced) }
         let record = claimed.record
         let limit = attemptLimit(of: record)
         let wait = (record.startedAt ?? record.runAt) - record.runAt
@@ -115,30 +118,57 @@ extension Worker {
         if machine.withLock({ $0.wantsClaim }) { claimWakeUp.signal() }
         if let outcome {
             await settle(running, outcome)
+        } else if running.isCompleted {
+            ended(record, .succeeded(result: nil), .succeeded)
         } else {
             lost(running)
         }
-        // Before the job is forgotten: the last one wakes a stop that waits for both.
-        let wantsClaim = machine.withLock { $0.settled() }
         jobs.remove(running)
-        if wantsClaim { claimWakeUp.signal() }
+        forget([running.lease])
     }
 
-    private func settle(_ running: RunningJob, _ outcome: Outcome) async {
+    /// Lets go of leases that are settled or lost: there may be room for a claim, or nothing left to stop for.
+    func forget(_ leases: [Lease]) {
+        let (wantsClaim, isDraining) = machine.withLock { machine in
+            var wantsClaim = false
+            for lease in leases { wantsClaim = machine.settled(lease) }
+            return (wantsClaim, machine.isDraining)
+        }
+        if wantsClaim { claimWakeUp.signal() }
+        if isDraining { shutdownWakeUp.signal() }
+    }
+
+    private func settle(_ running: RunningJob, _ outcome: Outcome, isLastTry: Bool = false) async {
         let record = running.record
-        let settlement = Settlement(lease: running.lease, outcome: outcome)
-        do {
-            let answer = try await settler.submit([settlement])[0]
-            switch answer {
-            case .applied(let state): ended(record, outcome, state)
-            case .leaseLost where running.isCompleted: ended(record, outcome, .succeeded)
-            case .leaseLost: lost(running)
-            }
-        } catch {
+        // The batcher throws only what the writer throws, and the writer throws nothing.
+        let results = try? await settler.submit([Settlement(lease: running.lease, outcome: outcome)])
+        switch results?.first {
+        case .answered(.applied(let state)): ended(record, outcome, state)
+        case .answered(.leaseLost) where running.isCompleted: ended(record, outcome, .succeeded)
+        case .answered(.leaseLost): lost(running)
+        case .presumed: await presumed(running, outcome)
+        case .failed(let error) where !error.isTransient && !isLastTry:
+            // What the handler returned is what cannot be stored; that it ran can.
+            let stored = StoredError(error)
+            await settle(running, .failed(.permanent, error: stored, timedOut: false), isLastTry: true)
+        case .failed(let error):
             logger.error(
-                "the end of an attempt could not be stored; the job will be rescued and run again",
+                "the end of an attempt could not be stored; the job will be given back and run again",
                 metadata: [LogKeys.jobID: "\(record.id)", LogKeys.error: "\(error)"]
             )
+        case nil: break
+        }
+    }
+
+    /// The answer to a settlement was lost and its repeat refused. If nobody has claimed the job since, it held.
+    private func presumed(_ running: RunningJob, _ outcome: Outcome) async {
+        let now = try? await store.jobs([running.lease.job], parts: []).first
+        if let now, now.epoch == running.lease.epoch, now.state != .running {
+            ended(running.record, outcome, now.state)
+        } else if running.isCompleted {
+            ended(running.record, outcome, .succeeded)
+        } else {
+            lost(running)
         }
     }
 
@@ -171,8 +201,7 @@ extension Worker {
         guard !claimed.isEmpty else { return }
         Task(executorPreference: control) {
             _ = try? await self.settler.submit(claimed.map { Settlement(lease: $0.lease, outcome: .released) })
-            for _ in claimed { _ = self.machine.withLock { $0.settled() } }
-            self.shutdownWakeUp.signal()
+            self.forget(claimed.map(\.lease))
         }
     }
 

@@ -22,10 +22,12 @@ extension Worker {
     /// A stop signal. The second one gives everything back at once.
     func stop(_ stop: Stop) {
         let uptime = clock.uptime
-        vitals.withLock { vitals in
-            if vitals.stoppedAt == nil { vitals.stoppedAt = uptime }
+        let isFirst = vitals.withLock { vitals in
+            defer { vitals.stoppedAt = vitals.stoppedAt ?? uptime }
             if stop == .now { vitals.mustStopNow = true }
+            return vitals.stoppedAt == nil
         }
+        if isFirst { armExit() }
         giveBack(machine.withLock { $0.drain() })
         claimWakeUp.signal()
         shutdownWakeUp.signal()
@@ -40,8 +42,6 @@ extension Worker {
         giveBackBuffered()
         logger.info("the worker stops: no more claims", metadata: [LogKeys.count: "\(jobs.all.count)"])
         let steps = configuration.shutdown
-        // Jobs may have longer than the worker's own budget; then all later steps move with them.
-        let extra = max(longestFinish() - steps.cancelAfter, .zero)
         if extra > .zero {
             let budget = (steps.exitAfter + extra).inSeconds.rounded(.up)
             logger.notice(
@@ -49,28 +49,44 @@ extension Worker {
                 metadata: [LogKeys.duration: "\(budget)"]
             )
         }
-        await waitUntilEmpty(steps.cancelAfter + extra)
+        await waitUntilEmpty(steps.cancelAfter)
         for job in jobs.all { tell(job, .shutdown) }
-        await waitUntilEmpty(steps.giveBackAfter + extra)
+        await waitUntilEmpty(steps.giveBackAfter)
         for job in jobs.all { abandon(job) }
         exitFlag.set()
-        await waitUntilEmpty(steps.exitAfter + extra, evenIfNow: true)
+        await waitUntilEmpty(steps.exitAfter, evenIfNow: true)
     }
 
-    private func longestFinish() -> Duration {
-        jobs.all.compactMap { handlers[$0.record.name]?.finishWithin }.max() ?? .zero
+    /// Jobs may have longer than the worker's own budget: as long as such a job runs, all steps move with it.
+    private var extra: Duration {
+        let longest = jobs.all.compactMap { handlers[$0.record.name]?.finishWithin }.max() ?? .zero
+        return max(longest - configuration.shutdown.cancelAfter, .zero)
     }
 
-    /// Waits until nothing runs and nothing is unsettled, or until this long after the stop signal.
+    /// Waits until no lease is held, or until this long after the stop signal.
     private func waitUntilEmpty(_ end: Duration, evenIfNow: Bool = false) async {
         while true {
             let (stoppedAt, mustStopNow) = vitals.withLock { ($0.stoppedAt ?? .zero, $0.mustStopNow) }
-            if jobs.isEmpty, machine.withLock({ $0.unsettled == 0 }) { return }
+            if machine.withLock({ $0.held.isEmpty }) { return }
             if mustStopNow && !evenIfNow { return }
-            let left = stoppedAt + end - clock.uptime
+            let left = stoppedAt + end + extra - clock.uptime
             guard left > .zero else { return }
             await shutdownWakeUp.wait(upTo: left, on: clock)
         }
+    }
+
+    /// Makes `run()` return when the budget is over, even if a store that hangs holds one of the loops or the
+    /// retirement. A second beyond the last step, which usually ends everything by itself.
+    private func armExit() {
+        let stoppedAt = vitals.withLock { $0.stoppedAt } ?? clock.uptime
+        let left = stoppedAt + configuration.shutdown.exitAfter + extra + .seconds(1) - clock.uptime
+        guard left > .zero else {
+            logger.warning("the store did not let the worker end in time; what it holds there will be rescued")
+            hasStopped.open()
+            return
+        }
+        let timer = clock.schedule(after: left) { [weak self] in self?.armExit() }
+        hasStopped.onOpen { timer.cancel() }
     }
 
     /// Takes the worker out of the store, which gives back whatever it still holds there.

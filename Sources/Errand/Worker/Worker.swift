@@ -28,7 +28,7 @@ public final class Worker: Service, Sendable {
     let vitals: Mutex<Vitals>
     let jobs: RunningJobs
     let notes: NoteBook
-    let settler: CallBatcher<Settlement, SettleAnswer>
+    let settler: CallBatcher<Settlement, SettleWriter.Result>
     /// Where handlers run.
     let pool: ThreadPool
     /// Where claims, maintenance and shutdown run.
@@ -39,6 +39,7 @@ public final class Worker: Service, Sendable {
     let beatWakeUp: WakeUp
     let maintenanceWakeUp: WakeUp
     let shutdownWakeUp: WakeUp
+    let hasStopped = Latch()
     private let controlPool: ThreadPool
     private let beatPool: ThreadPool
 
@@ -80,15 +81,12 @@ public final class Worker: Service, Sendable {
         (claimWakeUp, beatWakeUp, maintenanceWakeUp, shutdownWakeUp) = wakeUps
         machine = Mutex(WorkerStateMachine(configuration, handlers: handlers))
         vitals = Mutex(Vitals(id: id))
-        let jobs = RunningJobs(onEmpty: { wakeUps.3.signal() })
-        self.jobs = jobs
-        notes = NoteBook(store: store, clock: clock, interval: configuration.noteInterval) { lease in
-            jobs[lease.job]?.stop(.leaseLost)
-        }
+        jobs = RunningJobs()
+        notes = NoteBook(store: store, clock: clock, interval: configuration.noteInterval)
         let mustExit = ExitFlag()
         exitFlag = mustExit
         let writer = SettleWriter(store: store, clock: clock, logger: logger, mustExit: { mustExit.isSet })
-        settler = CallBatcher(limit: 1000) { try await writer.write($0) }
+        settler = CallBatcher(limit: 1000) { await writer.write($0) }
 
         let watchLogger = logger
         let watch = BlockingWatch(threshold: configuration.blockingThreshold, clock: clock) { lane, duration in
@@ -116,11 +114,15 @@ public final class Worker: Service, Sendable {
     /// - Throws: ``ErrandError`` with code `invalidConfiguration`; nothing else.
     public func run() async throws {
         if let problem = configuration.problem { throw ErrandError(.invalidConfiguration, problem) }
-        // A task of its own: the orderly stop must run although this one is cancelled.
-        let serving = Task(executorPreference: control) { await self.serve() }
+        // A task of its own: the orderly stop must run although this one is cancelled. Its end is awaited through
+        // the latch, because a store that hangs may keep it beyond the budget.
+        Task(executorPreference: control) {
+            await self.serve()
+            self.hasStopped.open()
+        }
         await withGracefulShutdownHandler {
             await withTaskCancellationHandler {
-                await serving.value
+                await hasStopped.wait()
             } onCancel: {
                 self.stop(.now)
             }
@@ -130,6 +132,9 @@ public final class Worker: Service, Sendable {
     }
 
     private func serve() async {
+        notes.onRefused { [weak self] lease in
+            if let self, let job = jobs[lease] { tell(job, .leaseLost) }
+        }
         await register()
         let signals = store.hub.subscribe { [weak self] in self?.hear($0) }
         let offers = store.hub.offer(offerSource())
@@ -165,6 +170,7 @@ struct Vitals {
     /// When the last acknowledged beat was sent; leases are trusted from there.
     var lastBeat: Duration?
     var lastAnswer: Duration?
+    var lastClaim: Duration?
     var isStoreLost = false
     var zombies = 0
     /// When the stop signal came.

@@ -8,6 +8,9 @@ public struct WorkerHealth: Sendable, Hashable {
     /// How long ago the store last answered a claim or a beat; `nil` before the first answer. This, not the life
     /// of the process, says whether the worker works.
     public var lastAnswerAge: Duration?
+    /// How long ago the store last answered a claim; `nil` before the first answer. Grows while all slots are taken,
+    /// because nothing is asked then; at most ``WorkerConfiguration/idlePollInterval`` and a round trip otherwise.
+    public var lastClaimAge: Duration?
     /// Since the store last failed and has not answered.
     public var isStoreLost: Bool
     /// Jobs in slots.

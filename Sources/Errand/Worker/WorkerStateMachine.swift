@@ -7,7 +7,8 @@ import DequeModule
 /// does what it answers.
 ///
 /// A claimed job is in one of three places: buffered here (claimed ahead), running in a slot, or unsettled (ended,
-/// its outcome on the way to the store). All three are held by the worker and listed in its beats.
+/// its outcome on the way to the store). In all three the worker holds its lease, which its beats list: from the
+/// answer that brought it until `settled`, with no moment between.
 struct WorkerStateMachine {
     /// One served queue.
     struct Line {
@@ -19,6 +20,10 @@ struct WorkerStateMachine {
         /// Slots promised to inserts of this process; see `LocalHub`.
         var reserved = 0
         var buffered: Deque<(order: Int, job: ClaimedJob)> = []
+        /// Work may be there: a signal came, the last claim left some, or it did not ask for lack of room.
+        var mayHaveWork = true
+        /// The claim in flight asks for jobs of it.
+        var isAsked = false
 
         var free: Int { max(slots - running - reserved, 0) }
     }
@@ -32,14 +37,14 @@ struct WorkerStateMachine {
     private(set) var isDraining = false
     private(set) var isFenced = false
     private(set) var unsettled = 0
+    /// Every lease this worker has; the one place that knows.
+    private(set) var held: Set<Lease> = []
     /// Claims and offers whose answers have not come; while there are any, a lost lease cannot be told from one
     /// that is on its way.
     private var inFlight = 0
     private var isClaiming = false
     /// The claim loop sleeps without an end, until a slot is free.
     private var isParked = false
-    /// Work may be there: a signal came, or the last claim left some.
-    private var mayHaveWork = true
     private var lookAt: Duration = .zero
     private var pollInterval: Duration
     private var nextOrder = 0
@@ -77,12 +82,17 @@ struct WorkerStateMachine {
         queues: [ClaimRequest.Queue], limit: Int, order: ClaimRequest.Order
     )? {
         guard hasRoom, mayHaveWork || uptime >= lookAt else { return nil }
-        let queues = lines.compactMap { line -> ClaimRequest.Queue? in
+        var queues: [ClaimRequest.Queue] = []
+        for index in lines.indices {
+            let line = lines[index]
             let slots = room(in: line)
-            guard slots > 0 else { return nil }
-            return ClaimRequest.Queue(name: line.name, slots: slots, weight: line.weight, credit: line.credit)
+            lines[index].isAsked = slots > 0
+            // What is not asked about may hold anything: it is asked as soon as it has room.
+            lines[index].mayHaveWork = slots <= 0
+            guard slots > 0 else { continue }
+            queues.append(.init(name: line.name, slots: slots, weight: line.weight, credit: line.credit))
         }
-        (isClaiming, mayHaveWork, inFlight) = (true, false, inFlight + 1)
+        (isClaiming, inFlight) = (true, inFlight + 1)
         claimSentAt = uptime
         return (queues, room, order)
     }
@@ -93,6 +103,9 @@ struct WorkerStateMachine {
     private func room(in line: Line) -> Int {
         line.free > 0 ? line.free + readAhead - line.buffered.count : 0
     }
+
+    /// Whether a line with room may have work.
+    private var mayHaveWork: Bool { lines.contains { $0.mayHaveWork && room(in: $0) > 0 } }
 
     /// Whether a claim may be made, should there be work.
     private var hasRoom: Bool {
@@ -107,11 +120,12 @@ struct WorkerStateMachine {
     /// The store answered; returns what starts now.
     mutating func claimAnswered(_ answer: ClaimAnswer, at uptime: Duration) -> [ClaimedJob] {
         (isClaiming, inFlight) = (false, inFlight - 1)
-        lastClaimAt = max(lastClaimAt ?? answer.at, answer.at)
+        lastClaimAt = answer.at
         for index in lines.indices {
             if let credit = answer.credits[lines[index].name] { lines[index].credit = credit }
+            if answer.hasMore && lines[index].isAsked { lines[index].mayHaveWork = true }
+            lines[index].isAsked = false
         }
-        if answer.hasMore { mayHaveWork = true }
         if answer.jobs.isEmpty && !answer.hasMore {
             pollInterval = min(pollInterval * 2, poll.upperBound)
         } else {
@@ -127,15 +141,16 @@ struct WorkerStateMachine {
     /// The store failed; look again after `wait`. What the claim may have taken is found by a later beat.
     mutating func claimFailed(at uptime: Duration, retryAfter wait: Duration) {
         (isClaiming, inFlight) = (false, inFlight - 1)
-        mayHaveWork = false
+        for index in lines.indices { (lines[index].mayHaveWork, lines[index].isAsked) = (false, false) }
         lookAt = uptime + wait
     }
 
     /// Something may be ready.
     /// - Returns: Whether the claim loop should wake.
     mutating func signalled(_ queues: Set<QueueName>?) -> Bool {
-        guard queues.map({ queues in lines.contains { queues.contains($0.name) } }) ?? true else { return false }
-        mayHaveWork = true
+        let concerned = lines.indices.filter { queues?.contains(lines[$0].name) ?? true }
+        guard !concerned.isEmpty else { return false }
+        for index in concerned { lines[index].mayHaveWork = true }
         pollInterval = poll.lowerBound
         return hasRoom
     }
@@ -170,10 +185,11 @@ struct WorkerStateMachine {
         return startable()
     }
 
-    /// An outcome reached the store, or was given up.
+    /// An outcome reached the store, or was given up: the lease is forgotten.
     /// - Returns: Whether the claim loop should wake.
-    mutating func settled() -> Bool {
+    mutating func settled(_ lease: Lease) -> Bool {
         unsettled -= 1
+        held.remove(lease)
         return wantsClaim
     }
 
@@ -192,13 +208,11 @@ struct WorkerStateMachine {
         return removed
     }
 
-    /// Every lease that is only buffered.
-    var bufferedLeases: [Lease] { lines.flatMap { $0.buffered.map(\.job.lease) } }
-
     private mutating func buffer(_ job: ClaimedJob) {
         // A job of a queue that is not served cannot come; were it to, it would run in the first line.
         let index = lines.firstIndex { $0.name == job.record.queue } ?? lines.startIndex
         nextOrder += 1
+        held.insert(job.lease)
         lines[index].buffered.append((nextOrder, job))
     }
 
@@ -241,14 +255,15 @@ struct WorkerStateMachine {
         inFlight -= 1
         for index in lines.indices { lines[index].reserved -= slots[lines[index].name] ?? 0 }
         for job in jobs {
-            if let claimedAt = job.record.startedAt { lastClaimAt = max(lastClaimAt ?? claimedAt, claimedAt) }
+            lastClaimAt = job.record.startedAt ?? lastClaimAt
             buffer(job)
         }
         return startable()
     }
 
-    /// Until when every lease of this worker is known to be held here; see `Beat`.
-    var accountedThrough: Timestamp? { inFlight == 0 ? lastClaimAt : nil }
+    /// Until when every lease of this worker is known to be held here; see `Beat`. Just before the latest answer,
+    /// not the latest time ever seen: after a clock that stepped back, later claims bear earlier times.
+    var accountedThrough: Timestamp? { inFlight == 0 ? lastClaimAt.map { $0 - .microseconds(1) } : nil }
 
     // MARK: Phases
 
@@ -270,6 +285,6 @@ struct WorkerStateMachine {
     /// The store answered a beat again.
     mutating func unfence() {
         isFenced = false
-        mayHaveWork = true
+        for index in lines.indices { lines[index].mayHaveWork = true }
     }
 }

@@ -34,4 +34,8 @@ public struct Payload: Sendable, Hashable {
 
     /// The largest payload a client accepts unless configured otherwise: 1 MiB.
     public static let defaultLimit = 1 << 20
+
+    /// The largest result that is kept with a job: 256 KiB. What is larger belongs elsewhere, with a reference to it
+    /// as the result: every look at the job would read it.
+    public static let resultLimit = 256 << 10
 }

@@ -15,4 +15,11 @@ public protocol StoreTransaction {
     /// own writes are one commit. Called by `JobContext.complete(_:in:)`.
     /// - Throws: ``StoreError`` as above.
     func settle(_ settlement: Settlement, in store: any JobStore) throws -> SettleAnswer
+
+    /// Writes what a running job said in this transaction. Called before ``settle(_:in:)``, after which the store
+    /// refuses it.
+    /// - Returns: Whether the lease still holds.
+    /// - Throws: ``StoreError`` as above.
+    @discardableResult
+    func note(_ note: LeaseNote, in store: any JobStore) throws -> Bool
 }
