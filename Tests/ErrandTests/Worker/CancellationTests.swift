@@ -88,4 +88,29 @@ struct CancellationTests {
             #expect(record.result == nil)
         }
     }
+
+    @Test("a handler that lost its lease and ignores that loses its slot after the grace, too")
+    func leaseLost() async throws {
+        let (gate, open) = AsyncStream.makeStream(of: Void.self)
+        let clock = ManualClock()
+        let harness = ErrandHarness(clock: clock) { handlers, _ in
+            handlers.add(Chore.self) { _, _ in await Task.detached { for await _ in gate { break } }.value }
+        }
+        let events = EventWait(harness.events)
+        let worker = harness.worker()
+        let running = Task { try await worker.run() }
+        let handle = try await harness.client.enqueue(Chore(number: 1))
+        _ = await events.start()
+        // Somebody else takes its jobs away.
+        try await harness.store.retire(worker.id)
+        clock.advance(by: .seconds(5))
+        await clock.waitForTimer(in: .seconds(10))
+        clock.advance(by: .seconds(10))
+        let abandoned = await events.next { if case .abandoned(let id, _) = $0 { id } else { nil } }
+        #expect(abandoned == handle.id)
+        #expect(worker.health.zombies == 1)
+        open.finish()
+        running.cancel()
+        try await running.value
+    }
 }

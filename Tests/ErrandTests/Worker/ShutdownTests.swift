@@ -117,6 +117,53 @@ struct ShutdownTests {
         #expect(try await handle.record().state == .succeeded)
     }
 
+    @Test("a job with a longer finish time extends the budget of the others only as long as it runs")
+    func finishWithinEnded() async throws {
+        struct Long: Job {
+            static let name: JobName = "long"
+            static let finishWithin: Duration? = .minutes(10)
+        }
+        let clock = ManualClock()
+        let harness = ErrandHarness(clock: clock) { handlers, _ in
+            handlers.add(Long.self) { _, _ in try await clock.sleep(for: .seconds(30)) }
+            handlers.add(Chore.self) { _, _ in try await clock.sleep(for: .hours(9)) }
+        }
+        let events = EventWait(harness.events)
+        let worker = harness.worker()
+        let running = Task { try await worker.run() }
+        try await harness.client.enqueue(Long())
+        let chore = try await harness.client.enqueue(Chore(number: 1))
+        for _ in 0..<2 { _ = await events.start() }
+        await clock.waitForTimer(in: .seconds(30))
+        await clock.waitForTimer(in: .hours(9))
+        worker.stopClaiming()
+        await clock.waitForTimer(in: .minutes(10))
+        clock.advance(by: .seconds(30))
+        #expect(await events.end() == .succeeded)
+        #expect(await events.end() == .ready)
+        try await running.value
+        #expect(try await chore.record().releases == 1)
+    }
+
+    @Test("a store that hangs cannot hold the worker beyond its budget")
+    func hangingStore() async throws {
+        let clock = ManualClock()
+        let store = FaultyStore(MemoryStore(clock: clock), clock: clock)
+        let harness = ErrandHarness(clock: clock, store: store) { handlers, _ in
+            handlers.add(Chore.self) { _, _ in }
+        }
+        let events = EventWait(harness.events)
+        let worker = harness.worker()
+        let running = Task { try await worker.run() }
+        try await harness.client.enqueue(Chore(number: 1))
+        #expect(await events.end() == .succeeded)
+        store.planAlways(.delay(.days(1)), for: .retire)
+        worker.stopClaiming()
+        await clock.waitForTimer(in: .days(1))
+        clock.advance(by: .seconds(26))
+        try await running.value
+    }
+
     @Test(
         "settings that make no sense are refused with the setting's name",
         arguments: [

@@ -208,4 +208,17 @@ struct WorkerTests {
             #expect(reason.withLock { $0 } == .timeout)
         }
     }
+
+    @Test("a result that is too large fails the job for good and says what to do")
+    func largeResult() async throws {
+        let harness = ErrandHarness { handlers, _ in
+            handlers.add(Greeting.self) { _, _ in String(repeating: "x", count: 300_000) }
+        }
+        let handle = try await harness.client.enqueue(Greeting(who: "x"))
+        try await harness.runDue()
+        let record = try await handle.record(parts: .attempts)
+        #expect(record.state == .failed)
+        #expect(record.attempt == 1)
+        #expect(record.error?.message.contains("store it elsewhere and return where it is") == true)
+    }
 }
