@@ -27,7 +27,7 @@ extension BackgroundRunnerConfiguration {
     ///   - `trace` (string): `child` or `link`
     ///
     /// - Parameter reader: Where to read from; scope it, for example to `background`.
-    /// - Throws: An error that names the key when a value cannot be used.
+    /// - Throws: ``ErrandError`` with code `invalidConfiguration` that names the key when a value cannot be used.
     public init(reader: ConfigReader) throws {
         self.init()
         try reader.set(&concurrency, "concurrency", atLeast: 1)
@@ -48,52 +48,5 @@ extension BackgroundRunnerConfiguration {
         try reader.set(&drainGrace, "drainGraceMs")
         try reader.set(&shutdownDeadline, "shutdownDeadlineMs")
         try reader.set(&trace, "trace")
-    }
-}
-
-/// A value in the configuration that cannot be used.
-public struct BackgroundConfigurationError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The key, without the reader's scope.
-    public let key: String
-    /// What is wrong and what would be right.
-    public let message: String
-
-    /// The key and the message.
-    public var description: String { "\(key): \(message)" }
-}
-
-extension ConfigReader {
-    fileprivate func whole(_ key: String, atLeast lowest: Int) throws -> Int? {
-        let number = int(forKey: ConfigKey(stringLiteral: key))
-        // A text that is no number reads as nil, like a key that is absent; only as a string can it be seen.
-        let text = number.map(String.init) ?? string(forKey: ConfigKey(stringLiteral: key))
-        guard let text else { return nil }
-        guard let number, number >= lowest else {
-            throw BackgroundConfigurationError(
-                key: key,
-                message: "'\(text)' cannot be used; give a whole number of \(lowest) or more"
-            )
-        }
-        return number
-    }
-
-    fileprivate func set(_ value: inout Int, _ key: String, atLeast lowest: Int) throws {
-        if let number = try whole(key, atLeast: lowest) { value = number }
-    }
-
-    fileprivate func set(_ value: inout Duration, _ key: String) throws {
-        if let number = try whole(key, atLeast: 0) { value = .milliseconds(number) }
-    }
-
-    fileprivate func set(_ value: inout Duration?, _ key: String) throws {
-        if let number = try whole(key, atLeast: 0) { value = number == 0 ? nil : .milliseconds(number) }
-    }
-
-    fileprivate func set<Word: RawRepresentable<String>>(_ value: inout Word, _ key: String) throws {
-        guard let text = string(forKey: ConfigKey(stringLiteral: key)) else { return }
-        guard let word = Word(rawValue: text) else {
-            throw BackgroundConfigurationError(key: key, message: "'\(text)' is not one of the words it can be")
-        }
-        value = word
     }
 }

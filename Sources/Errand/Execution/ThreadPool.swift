@@ -64,7 +64,14 @@ package final class ThreadPool: Sendable {
         if let thread = placed.newThread {
             let shared = shared
             if !OSThread.start(named: "\(name)-\(thread)", { shared.serve(thread: thread) }) {
-                shared.threadFailed(thread)
+                // The system has no thread left. Work that nobody will come for runs where it should not, rather
+                // than never.
+                for work in shared.threadFailed(thread) {
+                    switch work {
+                    case .closure(let body): Task.detached { body() }
+                    case .job(let job, _): globalConcurrentExecutor.enqueue(job)
+                    }
+                }
             }
         }
         if placed.startsWatch, let watch {
@@ -146,11 +153,16 @@ extension ThreadPool {
             return placed
         }
 
-        func threadFailed(_ thread: Int) {
+        /// Takes back a thread that did not start.
+        /// - Returns: What waits, when there is no other thread to do it.
+        func threadFailed(_ thread: Int) -> Deque<Work> {
             condition.lock()
+            defer { condition.unlock() }
             state.started[thread] = false
             state.running -= 1
-            condition.unlock()
+            guard state.running == 0 else { return [] }
+            defer { state.line = [] }
+            return state.line
         }
 
         func stop(whenDone: (@Sendable () -> Void)?) -> Bool {

@@ -29,9 +29,10 @@ import Testing
     @Test("A value that cannot be used is an error that names its key", arguments: ["0", "-1", "many"])
     func badValues(value: String) {
         let provider = InMemoryProvider(values: ["concurrency": ConfigValue(stringLiteral: value)])
-        let error = #expect(throws: BackgroundConfigurationError.self) {
+        let error = #expect(throws: ErrandError.self) {
             try BackgroundRunnerConfiguration(reader: ConfigReader(provider: provider))
         }
-        #expect(error?.key == "concurrency")
+        #expect(error?.code == .invalidConfiguration)
+        #expect(error?.message.hasPrefix("concurrency: '\(value)'") == true)
     }
 }
