@@ -16,12 +16,14 @@ extension JobClient {
 
     /// Stores many jobs, one write per ``JobClientConfiguration/batchLimit``, and returns a handle for each, in
     /// order. Uniqueness holds as for single ones. All are checked before any is stored.
-    /// - Throws: As for one; writes before the one that failed have happened.
+    /// - Throws: As for one; writes before the one that failed have happened. Options with an
+    ///   ``EnqueueOptions/id`` are refused with code `invalidJob`, because all but one of the jobs would be lost.
     @discardableResult
     public func enqueue<J: Job>(
         contentsOf jobs: some Collection<J>,
         options: EnqueueOptions = EnqueueOptions()
     ) async throws -> [JobHandle<J>] {
+        try refuseID(of: options)
         let prepared = try jobs.map { try prepare($0, options: options) }
         var handles: [JobHandle<J>] = []
         handles.reserveCapacity(prepared.count)
@@ -39,7 +41,7 @@ extension JobClient {
     /// held back by the store, and memory holds one batch.
     /// - Parameters:
     ///   - source: Where the jobs come from; an error it throws ends the call, what was written before stays.
-    ///   - options: For every job.
+    ///   - options: For every job; without an ``EnqueueOptions/id``, which only one of them could have.
     ///   - each: Called with the handle of each stored job, in order.
     /// - Returns: How many jobs were stored or found to be duplicates.
     @discardableResult
@@ -48,6 +50,7 @@ extension JobClient {
         options: EnqueueOptions = EnqueueOptions(),
         each: (JobHandle<J>) async throws -> Void = { _ in }
     ) async throws -> Int where Source.Element == J {
+        try refuseID(of: options)
         var batch: [NewJob] = []
         var count = 0
         for try await job in source {
@@ -56,6 +59,14 @@ extension JobClient {
             count += try await flush(&batch, each)
         }
         return try await count + flush(&batch, each)
+    }
+
+    private func refuseID(of options: EnqueueOptions) throws {
+        guard let id = options.id else { return }
+        throw ErrandError(
+            .invalidJob,
+            "the id \(id) is given for many jobs and only one could be stored; leave it out or enqueue them one by one"
+        )
     }
 
     private func flush<J: Job>(
