@@ -85,13 +85,13 @@ public struct JobClient: Sendable {
         if let interceptor = chain.first {
             return try await interceptor.enqueue(jobs) { try await write($0, through: chain.dropFirst()) }
         }
-        return try await ErrandSpans.enqueue(jobs) {
+        return try await ErrandSpans.enqueue(jobs) { jobs in
             let answers = try await batcher.submit(jobs)
             let results = answers.map { answer in Result { try EnqueueResult(answer) } }
             for (job, result) in zip(jobs, results) {
-                guard let kind = try? result.get().kind else { continue }
-                metrics.enqueued(job, kind)
-                events.publish(.enqueued(job.id, job.name, job.queue, kind))
+                guard let result = try? result.get() else { continue }
+                metrics.enqueued(job, result.kind)
+                events.publish(.enqueued(result.id, job.name, job.queue, result.kind))
             }
             return try results.map { try $0.get() }
         }

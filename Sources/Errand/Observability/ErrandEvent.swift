@@ -3,7 +3,8 @@
 
 /// What happened in this process, as typed values; see ``EventHub``.
 public enum ErrandEvent: Sendable, Hashable {
-    /// A job was enqueued, or met its unique key.
+    /// A job was enqueued, or met its unique key; the id is that of the job that does the work. A quick worker may
+    /// have started it before this is told.
     case enqueued(JobID, JobName, QueueName, EnqueueResult.Kind)
     /// An attempt starts.
     case started(JobID, JobName, QueueName, attempt: Int)

@@ -14,16 +14,22 @@ enum ErrandSpans {
         return carrier
     }
 
-    /// One span for one write of jobs; none when nobody traces.
+    /// One span for one write of jobs, which becomes the origin of those that were prepared in the same trace; one
+    /// that was prepared in another, or that an interceptor gave one, keeps it. None when nobody traces.
     static func enqueue<Value: Sendable>(
         _ jobs: [NewJob],
-        _ body: () async throws -> Value
+        _ body: ([NewJob]) async throws -> Value
     ) async throws -> Value {
-        guard ServiceContext.current != nil else { return try await body() }
+        guard ServiceContext.current != nil else { return try await body(jobs) }
+        let caller = carrier()
         return try await withSpan("errand.enqueue", ofKind: .producer) { span in
             span.attributes["errand.jobs"] = jobs.count
             if let first = jobs.first { span.attributes["errand.job.name"] = first.name.rawValue }
-            return try await body()
+            let origin = carrier()
+            guard origin != caller else { return try await body(jobs) }
+            var jobs = jobs
+            for index in jobs.indices where jobs[index].trace == caller { jobs[index].trace = origin }
+            return try await body(jobs)
         }
     }
 

@@ -28,6 +28,10 @@ struct JobExecutor: Sendable {
                     }
                 )
             } catch let control as JobControl {
+                switch control {
+                case .retry, .fail: fail(control)
+                case .snooze, .cancel: break
+                }
                 return .steered(control.steering)
             } catch {
                 fail(error)
