@@ -62,13 +62,7 @@ extension JobClient {
         reason: String,
         actor: String? = nil
     ) async throws -> OperationReport {
-        if let payload = edit.payload, payload.bytes.count > configuration.payloadLimit {
-            throw ErrandError(
-                .invalidJob,
-                "the new payload has \(payload.bytes.count) bytes; the limit is \(configuration.payloadLimit)"
-            )
-        }
-        return try await operate(.edit(edit), on: ids, reason: reason, actor: actor)
+        try await operate(.edit(edit), on: ids, reason: reason, actor: actor)
     }
 
     /// Deletes jobs that nobody runs, with all that is kept about them.
@@ -97,47 +91,5 @@ extension JobClient {
     @discardableResult
     public func release(_ ids: [JobID], reason: String, actor: String? = nil) async throws -> OperationReport {
         try await operate(.release, on: ids, reason: reason, actor: actor)
-    }
-
-    /// Carries out a change on all jobs that a filter means and that were stored before this call, in bites of
-    /// 1,000, each one commit.
-    @discardableResult
-    public func operate(
-        _ action: Operation.Action,
-        matching filter: JobFilter,
-        reason: String,
-        actor: String? = nil
-    ) async throws -> OperationReport {
-        var fenced = filter
-        fenced.createdBefore = min(filter.createdBefore ?? .distantFuture, clock.now + .microseconds(1))
-        var total = OperationReport()
-        repeat {
-            let selection = Operation.Selection.filter(fenced, after: total.next)
-            let report = try await store.operate(
-                Operation(action, on: selection, actor: actor ?? configuration.actor, reason: reason)
-            )
-            total.changed += report.changed
-            total.unchanged += report.unchanged
-            total.refused.merge(report.refused) { _, new in new }
-            total.next = report.next
-        } while total.next != nil
-        return total
-    }
-
-    private func operate(
-        _ action: Operation.Action,
-        on ids: [JobID],
-        reason: String,
-        actor: String?
-    ) async throws -> OperationReport {
-        try await store.operate(
-            Operation(
-                action,
-                on: .ids(ids),
-                actor: actor ?? configuration.actor,
-                reason: reason,
-                limit: max(ids.count, 1)
-            )
-        )
     }
 }
