@@ -97,7 +97,8 @@ public struct ErrandHarness: Sendable {
     }
 
     /// Runs everything that is ready or due at the clock's time, also what that enqueues, until nothing is left
-    /// that could start now. Jobs whose time is later stay.
+    /// that could start now. Jobs whose time is later stay; those that were not started in time expire, and holds
+    /// whose time is over end.
     /// - Returns: The jobs that ended an attempt, in the order of their ends.
     @discardableResult
     public func runDue() async throws -> [JobID] {
@@ -105,6 +106,8 @@ public struct ErrandHarness: Sendable {
         let registration = events.observe { if case .ended(let id, _, _, _, _) = $0 { ended.append(id) } }
         defer { registration.cancel() }
         let stream = events.events(buffer: 1)
+        // What is too late to start never ends an attempt, so it must be gone before somebody waits for its end.
+        while try await store.maintain(.expire).hasMore {}
         try await withWorker { _ in
             var iterator = stream.makeAsyncIterator()
             while try await hasWork() { _ = await iterator.next(isolation: nil) }
