@@ -83,7 +83,15 @@ public struct JobClient: Sendable {
         through chain: ArraySlice<any EnqueueInterceptor>
     ) async throws -> [EnqueueResult] {
         if let interceptor = chain.first {
-            return try await interceptor.enqueue(jobs) { try await write($0, through: chain.dropFirst()) }
+            let results = try await interceptor.enqueue(jobs) { try await write($0, through: chain.dropFirst()) }
+            guard results.count == jobs.count else {
+                throw ErrandError(
+                    .invalidConfiguration,
+                    "the interceptor \(type(of: interceptor)) answered \(results.count) results for \(jobs.count) jobs; "
+                        + "it must answer each, or throw to refuse them all"
+                )
+            }
+            return results
         }
         return try await ErrandSpans.enqueue(jobs) { jobs in
             let answers = try await batcher.submit(jobs)

@@ -24,7 +24,8 @@ public protocol EnqueueInterceptor: Sendable {
     /// tags, choose a queue, or throw to refuse it.
     func prepare(_ job: inout NewJob) throws
 
-    /// Called around every write of prepared jobs, except inside a transaction, which is the caller's own.
+    /// Called around every write of prepared jobs, except inside a transaction, which is the caller's own. Answer
+    /// one result for each job, in their order, or throw.
     func enqueue(
         _ jobs: [NewJob],
         next: NextWrite

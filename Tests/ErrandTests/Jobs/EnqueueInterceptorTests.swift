@@ -26,14 +26,18 @@ struct EnqueueInterceptorTests {
         }
     }
 
-    /// Changes or refuses jobs by what a test says.
+    /// Changes or refuses jobs by what a test says; spells the type of the chain out, as a module with this one's
+    /// settings may.
     private struct Gatekeeper: EnqueueInterceptor {
         var change: @Sendable (inout NewJob) throws -> Void = { _ in }
         var mayWrite = true
 
         func prepare(_ job: inout NewJob) throws { try change(&job) }
 
-        func enqueue(_ jobs: [NewJob], next: NextWrite) async throws -> [EnqueueResult] {
+        func enqueue(
+            _ jobs: [NewJob],
+            next: @Sendable ([NewJob]) async throws -> [EnqueueResult]
+        ) async throws -> [EnqueueResult] {
             guard mayWrite else { throw NotAllowed() }
             return try await next(jobs)
         }
@@ -96,6 +100,18 @@ struct EnqueueInterceptorTests {
         }
         #expect(store.calls() == 0)
         #expect(log.values == ["outer prepares", "outer prepares", "outer before 1"])
+    }
+
+    @Test("an interceptor that leaves jobs without an answer is an error that names it, not a trap")
+    func unanswered() async throws {
+        struct Dropping: EnqueueInterceptor {
+            func enqueue(_ jobs: [NewJob], next: NextWrite) async throws -> [EnqueueResult] { [] }
+        }
+        let error = await #expect(throws: ErrandError.self) {
+            try await client(Named(name: "outer", log: log), Dropping()).enqueue(Chore(number: 1))
+        }
+        #expect(error?.code == .invalidConfiguration)
+        #expect(error?.message.contains("Dropping answered 0 results for 1 jobs") == true)
     }
 
     @Test("what an interceptor makes of a job is checked like what a caller asks for")

@@ -29,9 +29,9 @@ struct JobInterceptorTests {
         func run(_ context: JobContext, next: NextRun) async throws { throw error }
     }
 
-    /// Turns one error into another.
+    /// Turns one error into another; spells the type of the chain out, as a module with this one's settings may.
     private struct Translating: JobInterceptor {
-        func run(_ context: JobContext, next: NextRun) async throws {
+        func run(_ context: JobContext, next: () async throws -> Void) async throws {
             do { try await next() } catch is Trouble { throw JobControl.fail(reason: "translated") }
         }
     }
