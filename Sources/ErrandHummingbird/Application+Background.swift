@@ -14,7 +14,8 @@ extension Application {
     /// Wraps the router's responder and runs `background` after `services`: services stop in reverse order, so
     /// the server stops first, then the runner drains, then your database closes. When the server stops
     /// listening, one deadline for all of it starts, see `BackgroundRunnerConfiguration.shutdownDeadline`, and
-    /// every service that is `StopsWithServer` is told.
+    /// every service that is `StopsWithServer` is told. When one of those ends before its turn, as a worker
+    /// without running jobs does, requests and tasks go on; only one that throws ends the application.
     ///
     /// `runService()` waits for shutdown however often the signal comes. For "stop at once" on a second signal
     /// run the application in a service group of your own, with `gracefulShutdownSignals: [.sigterm]` and
@@ -76,7 +77,7 @@ extension Application {
             responder: background.wrap(responder),
             server: server,
             configuration: configuration,
-            services: all,
+            services: all.map(EndsInTurn.wrapping),
             onServerRunning: { channel in
                 // The listening channel is the first thing that closes at shutdown: nothing else says so early.
                 channel.closeFuture.whenComplete { _ in
