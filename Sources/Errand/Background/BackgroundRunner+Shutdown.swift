@@ -10,7 +10,7 @@ extension BackgroundRunner: Service, StopsWithServer {
     /// Waits for shutdown, then drains.
     ///
     /// On graceful shutdown, which reaches the runner only after the server has finished its connections:
-    /// nothing new is taken; what is queued and running goes on for `drain`, with one immediate last attempt
+    /// nothing new is taken but jobs that tasks enqueue; what is queued and running goes on for `drain`, with one immediate last attempt
     /// instead of a retry; then running tasks are cancelled, queued ones dropped, and `drainGrace` is left for
     /// them to end. It returns in any case, with one error in the log that names what was lost. Cancelling
     /// the task goes to the last step at once.
@@ -78,7 +78,7 @@ extension BackgroundRunner: Service, StopsWithServer {
             case (.serving, .graceful):
                 step = .draining
                 timer = setTimer(beginDrain())
-                if isIdle { return false }
+                if endIfIdle() { return false }
             case (.serving, .cancelled), (.serving, .deadline):
                 if case .deadline = signal { isOverdue = true }
                 fallthrough
@@ -86,12 +86,12 @@ extension BackgroundRunner: Service, StopsWithServer {
                 timer?.cancel()
                 step = .cancelling
                 beginCancel()
-                if isIdle { return isOverdue }
+                if endIfIdle() { return isOverdue }
                 timer = setTimer(configuration.drainGrace)
             case (.draining, .idle), (.cancelling, .idle), (.cancelling, .timeUp):
                 // An idle moment may be over already: a task that ends may have added another.
                 if case .timeUp = signal { return isOverdue }
-                if isIdle { return isOverdue }
+                if endIfIdle() { return isOverdue }
             default: break
             }
         }
@@ -102,7 +102,8 @@ extension BackgroundRunner: Service, StopsWithServer {
         clock.schedule(after: delay) { [signals] in signals.continuation.yield(.timeUp) }
     }
 
-    private var isIdle: Bool { state.withLock { $0.machine.isIdle } }
+    /// Whether nothing is left; asked and closed in one step, so that nothing comes in between.
+    private func endIfIdle() -> Bool { state.withLock { $0.machine.endIfIdle() } }
 
     /// - Returns: How long the drain may take.
     private func beginDrain() -> Duration {

@@ -49,6 +49,16 @@ extension BackgroundRunner {
         takeNow(BackgroundBatch(tasks: [task], width: 1, reserved: 0, isOverLimit: false, lineLimit: 1))
     }
 
+    /// Takes a task that stores jobs: in every mode, beyond every bound, and while tasks drain, too.
+    func submitStoring(_ task: BackgroundTask) {
+        let now = clock.uptime
+        let isTaken = transact { state in
+            state.records[task.id] = Record(task: task, since: now)
+            return state.machine.submitUrgent(Machine.Arrival(id: task.id, attempts: task.options.retry.maxAttempts))
+        }
+        if !isTaken { drop(task, .shutdown) }
+    }
+
     func reserve(_ count: Int) -> Bool { state.withLock { $0.machine.reserve(count) } }
 
     private func submit(_ batch: BackgroundBatch, from origin: Machine.Origin) -> Machine.Submission {

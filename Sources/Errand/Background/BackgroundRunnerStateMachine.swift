@@ -16,9 +16,10 @@ struct BackgroundRunnerStateMachine {
     enum Phase {
         /// From the start. Leaves to `draining` or `cancelling`.
         case accepting
-        /// Entered at shutdown: nothing new, what is there goes on. Leaves to `cancelling`.
+        /// Entered at shutdown: nothing new but what is urgent, what is there goes on. Leaves to `cancelling`.
         case draining
-        /// Entered when the drain's budget is used up or the service is cancelled: only running tasks are left.
+        /// Entered when nothing is left to drain, the drain's budget is used up or the service is cancelled: only
+        /// running tasks are left.
         case cancelling
     }
 
@@ -111,6 +112,8 @@ struct BackgroundRunnerStateMachine {
         var dependency: Dependency
         var attemptsLeft: Int
         var hadLastChance = false
+        /// Takes one of the slots for what is urgent.
+        var isUrgent = false
         var followers: [TaskID] = []
     }
 
@@ -131,6 +134,9 @@ struct BackgroundRunnerStateMachine {
     private var entries: [TaskID: Entry] = [:]
     private var lines: [LineID: LineState] = [:]
     private var ready: Deque<LineID> = []
+    /// What waits for a slot for what is urgent.
+    private var urgent: Deque<TaskID> = []
+    private var urgentRunning = 0
     private var held: Deque<(id: HoldID, lines: [Line])> = []
     private var nextLine: LineID = 0
     private var nextHold: HoldID = 0
@@ -188,6 +194,24 @@ struct BackgroundRunnerStateMachine {
         }
     }
 
+    /// Takes a task that must not wait for the others: for what is urgent there are as many slots again. No bound
+    /// keeps it out, and the drain does not either.
+    /// - Returns: `false` when only running tasks are left; then it was not taken.
+    mutating func submitUrgent(_ task: Arrival) -> (Bool, Actions) {
+        var actions = Actions()
+        guard phase != .cancelling else { return (false, actions) }
+        entries[task.id] = Entry(
+            line: makeLine(width: 1),
+            dependency: task.dependency,
+            attemptsLeft: task.attempts,
+            isUrgent: true
+        )
+        count(queued: 1, &actions)
+        urgent.append(task.id)
+        pump(&actions)
+        return (true, actions)
+    }
+
     /// Takes `count` places in the queue for tasks to come.
     /// - Returns: Whether there was room.
     mutating func reserve(_ count: Int) -> Bool {
@@ -214,9 +238,10 @@ struct BackgroundRunnerStateMachine {
 
     /// How many more tasks may come: free places, and slots that nothing waits for.
     private var room: Int {
-        let slots = ready.isEmpty ? concurrency - running : 0
-        return max(queueLimit - queued - reserved, 0) + max(slots, 0)
+        max(queueLimit - queued - reserved, 0) + (ready.isEmpty ? max(freeSlots, 0) : 0)
     }
+
+    private var freeSlots: Int { concurrency - (running - urgentRunning) }
 
     /// Whether a batch may come in.
     ///
@@ -293,9 +318,12 @@ struct BackgroundRunnerStateMachine {
 
     // MARK: Starting
 
-    /// Gives free slots to ready lines, in turn, then lets in who is held.
+    /// Gives free slots to what is urgent and to ready lines, in turn.
     private mutating func pump(_ actions: inout Actions) {
-        while running < concurrency, let id = ready.popFirst() {
+        while urgentRunning < concurrency, let task = urgent.popFirst() {
+            if let line = entries[task]?.line { take(task, from: line, &actions) }
+        }
+        while freeSlots > 0, let id = ready.popFirst() {
             guard var line = lines[id] else { continue }
             line.isReady = false
             let task = line.waiting.popFirst()
@@ -318,6 +346,7 @@ struct BackgroundRunnerStateMachine {
             entry.attemptsLeft -= 1
             entries[task] = entry
             lines[line]?.running += 1
+            if entry.isUrgent { urgentRunning += 1 }
             count(queued: -1, running: 1, &actions)
             actions.start.append(task)
         }
@@ -384,6 +413,10 @@ struct BackgroundRunnerStateMachine {
         guard let entry = entries[task], entry.stage != .running else { return nil }
         var actions = Actions()
         lines[entry.line]?.waiting.removeAll { $0 == task }
+        if entry.isUrgent {
+            urgent.removeAll { $0 == task }
+            lines[entry.line] = nil
+        }
         count(queued: -1, &actions)
         leave(task, succeeded: false, &actions)
         pump(&actions)
@@ -393,6 +426,7 @@ struct BackgroundRunnerStateMachine {
 
     private mutating func freeSlot(of entry: Entry, _ actions: inout Actions) {
         count(running: -1, &actions)
+        if entry.isUrgent { urgentRunning -= 1 }
         lines[entry.line]?.running -= 1
         makeReady(entry.line)
     }
@@ -403,6 +437,10 @@ struct BackgroundRunnerStateMachine {
         entries[task]?.stage = .waiting
         entries[task]?.line = line
         if isLast { entries[task]?.hadLastChance = true }
+        guard entries[task]?.isUrgent == false else {
+            urgent.append(task)
+            return
+        }
         lines[line]?.waiting.append(task)
         makeReady(line)
     }
@@ -443,6 +481,14 @@ struct BackgroundRunnerStateMachine {
         return actions
     }
 
+    /// Ends the drain if nothing is left; from then on nothing at all is taken.
+    /// - Returns: Whether nothing was left.
+    mutating func endIfIdle() -> Bool {
+        guard isIdle else { return false }
+        phase = .cancelling
+        return true
+    }
+
     /// Drops what does not run.
     /// - Returns: What was dropped, and what runs and is to be cancelled.
     mutating func beginCancel() -> (dropped: [TaskID], running: [TaskID], actions: Actions) {
@@ -456,6 +502,7 @@ struct BackgroundRunnerStateMachine {
         let dropped = entries.filter { $0.value.stage != .running }.keys.sorted()
         for task in dropped { entries[task] = nil }
         ready = []
+        urgent = []
         lines = lines.filter { $0.value.running > 0 }
         for line in lines.keys { lines[line]?.waiting = [] }
         count(queued: -queued, &actions)

@@ -13,7 +13,9 @@ extension BackgroundTasks {
     /// 409 when a unique key was taken and its rule says to refuse, and 500 when a job cannot be encoded; the
     /// log names the cause. So a 2xx means that the jobs exist. To store a job together with rows of your own
     /// use `JobClient.enqueue(_:options:in:)`. From a streaming body or a background task the job is stored at
-    /// once, and a failure can only be tried again and logged.
+    /// once, whatever the runner's bounds and mode, and a failure can only be tried again and logged. During
+    /// shutdown that holds until the runner's last step; a job that comes later is dropped with an error in the
+    /// log.
     /// - Parameters:
     ///   - job: What to do.
     ///   - when: With which outcome of the request it is stored.
@@ -95,7 +97,7 @@ extension BackgroundTasks {
         let runner = runner
         let options = BackgroundTask.Options(when: .always, retry: .attempts(3))
         let task = makeTask("enqueue", options) { try await runner.store(try chosen.map { try $0.job.get() }) }
-        _ = runner.submitLate(task)
+        runner.submitStoring(task)
     }
 
     private func logFlush(_ error: BackgroundError, count: Int) {

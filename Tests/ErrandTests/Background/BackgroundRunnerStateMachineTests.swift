@@ -135,6 +135,48 @@ import Testing
         #expect(actions.admitted == [])
     }
 
+    @Test("Urgent tasks come in beyond all bounds, have slots of their own, and are retried there")
+    func urgent() {
+        let machine = Bench(concurrency: 1, queueLimit: 1, overflow: .shed)
+        _ = machine.submit([line(1, 2)], from: .connection)
+        #expect(machine.submitUrgent(9, attempts: 2)?.start == [9])
+        #expect(machine.submitUrgent(10)?.start == [])
+        #expect(machine.submitUrgent(11)?.start == [])
+        #expect(machine.remove(11) != nil)
+        #expect(machine.ended(1, .succeeded).1.start == [2])
+        let (verdict, actions) = machine.ended(9, .failed)
+        #expect(verdict == .retryLater)
+        #expect(actions.start == [10])
+        #expect(machine.retryDue(9).start == [])
+        #expect(machine.ended(10, .succeeded).1.start == [9])
+        #expect(machine.submit([line(3)], from: .connection).0 == .accepted)
+        #expect(machine.ended(2, .succeeded).1.start == [3])
+        #expect(machine.ended(9, .succeeded).0 == .ended)
+        #expect(machine.ended(3, .succeeded).0 == .ended)
+        #expect(machine.isIdle)
+        #expect(machine.running == 0 && machine.queued == 0)
+    }
+
+    @Test("The drain takes what is urgent until nothing is left, the last step does not")
+    func urgentAtShutdown() {
+        let draining = Bench(concurrency: 1, queueLimit: 1, overflow: .wait)
+        _ = draining.submit([line(1)], from: .connection)
+        _ = draining.beginDrain()
+        #expect(draining.submitUrgent(8, attempts: 3)?.start == [8])
+        let (verdict, actions) = draining.ended(8, .failed)
+        #expect(verdict == .lastChance)
+        #expect(actions.start == [8])
+        #expect(draining.ended(1, .succeeded).0 == .ended)
+        #expect(!draining.endIfIdle())
+        #expect(draining.ended(8, .failed).0 == .ended)
+        #expect(draining.endIfIdle())
+        #expect(draining.submitUrgent(9)?.start == nil)
+        let cancelling = Bench(concurrency: 1, queueLimit: 1, overflow: .wait)
+        _ = cancelling.submitUrgent(7)
+        #expect(cancelling.beginCancel().running == [7])
+        #expect(cancelling.submitUrgent(8)?.start == nil)
+    }
+
     @Test("A task that is removed never starts, wherever it waits, and its followers are skipped")
     func removing() {
         let machine = Bench(concurrency: 1, queueLimit: 2, overflow: .wait)
@@ -193,13 +235,18 @@ import Testing
         let machine = Bench(concurrency: 3, queueLimit: 10, overflow: .wait)
         var next: UInt64 = 0
         var delayed: [UInt64] = []
+        var urgent: Set<UInt64> = []
         var (queued, running) = (0, 0)
         func apply(_ actions: Machine.Actions) {
             queued += actions.queued
             running += actions.running
         }
         for _ in 0..<400 {
-            switch Int.random(in: 0..<6, using: &generator) {
+            switch Int.random(in: 0..<7, using: &generator) {
+            case 6:
+                next += 1
+                urgent.insert(next)
+                if let actions = machine.submitUrgent(next, attempts: 2) { apply(actions) }
             case 0, 1:
                 let tasks = (0..<Int.random(in: 1...4, using: &generator))
                     .map { _ in
@@ -220,7 +267,8 @@ import Testing
                     if let actions = machine.remove(task) { apply(actions) }
                 }
             }
-            #expect(machine.running <= 3)
+            #expect(machine.runningTasks.count { urgent.contains($0) } <= 3)
+            #expect(machine.runningTasks.count { !urgent.contains($0) } <= 3)
             #expect(machine.running == running && machine.queued == queued)
             #expect(machine.runningTasks.count == running)
         }
@@ -263,6 +311,14 @@ private final class Bench {
     func abandon(_ task: UInt64) -> Machine.Actions? { machine.abandon(task) }
 
     func remove(_ task: UInt64) -> Machine.Actions? { machine.remove(task) }
+
+    /// `nil` when it was not taken.
+    func submitUrgent(_ task: UInt64, attempts: Int = 1) -> Machine.Actions? {
+        let (isTaken, actions) = machine.submitUrgent(Machine.Arrival(id: task, attempts: attempts))
+        return isTaken ? actions : nil
+    }
+
+    func endIfIdle() -> Bool { machine.endIfIdle() }
 
     func reserve(_ count: Int) -> Bool { machine.reserve(count) }
 
