@@ -47,7 +47,8 @@ extension BackgroundRunner {
         if let ended = end.ended { finish(ended, duration: duration) }
     }
 
-    private func outcome(
+    /// What the result of an attempt means, given why it was cancelled, if it was.
+    func outcome(
         of result: Result<Void, any Error>,
         _ reason: CancelReason?,
         _ task: BackgroundTask

@@ -23,6 +23,12 @@ extension BackgroundRunner {
             let result = await attemptBody(body, of: task, attempt: attempt, wait: started - since)
             attemptEnded(task, attempt: attempt, result, duration: clock.uptime - started)
         }
+        launched(swiftTask, task, attempt: attempt)
+    }
+
+    /// Writes down the Swift task of an attempt, for whoever is to cancel it, and does so if somebody has wanted
+    /// it already.
+    func launched(_ swiftTask: Task<Void, Never>, _ task: BackgroundTask, attempt: Int) {
         let isCancelled = state.withLock { state in
             guard state.records[task.id]?.attempt == attempt else { return false }
             state.records[task.id]?.swiftTask = swiftTask
@@ -92,7 +98,7 @@ extension BackgroundRunner {
     // MARK: Time
 
     /// Sets the one timer of an attempt: first for being slow or timed out, whichever comes first.
-    private func limit(_ task: BackgroundTask, attempt: Int) {
+    func limit(_ task: BackgroundTask, attempt: Int) {
         let timeout = task.options.timeout.limit(standard: configuration.timeout)
         let slow = configuration.slowThreshold
         if let timeout, timeout <= slow {
@@ -134,7 +140,7 @@ extension BackgroundRunner {
 
     private func timedOut(_ task: BackgroundTask, attempt: Int, after limit: Duration) {
         let running: Task<Void, Never>? = state.withLock { state in
-            guard let record = state.records[task.id], record.attempt == attempt, state.machine.isRunning(task.id),
+            guard let record = state.records[task.id], record.attempt == attempt, state.isRunning(task.id),
                 record.cancelReason == nil
             else { return nil }
             state.records[task.id]?.cancelReason = .timeout
@@ -151,6 +157,12 @@ extension BackgroundRunner {
     }
 
     private func abandon(_ task: BackgroundTask, attempt: Int) {
+        let inline: InlineAnswer? = state.withLock { state in
+            guard let record = state.records[task.id], record.attempt == attempt else { return nil }
+            return record.inline
+        }
+        // Whoever waits for it ends it.
+        if let inline { return inline.give(nil) }
         let ended: Ended? = transact { state in
             guard state.records[task.id]?.attempt == attempt, let actions = state.machine.abandon(task.id) else {
                 return (nil, Machine.Actions())
@@ -158,7 +170,12 @@ extension BackgroundRunner {
             let isShutdown = state.records[task.id]?.cancelReason == .shutdown
             return (state.end(task, .abandoned, isLost: isShutdown), actions)
         }
-        guard let ended else { return }
+        if let ended { tellAbandoned(ended) }
+    }
+
+    /// Tells everybody about a task that ignores its cancellation.
+    func tellAbandoned(_ ended: Ended) {
+        let task = ended.task
         metrics.becameStuck()
         task.logger.error("background task ignores cancellation; its place is given away", metadata: metadata(task))
         announce(ended)

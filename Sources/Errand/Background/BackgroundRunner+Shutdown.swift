@@ -103,7 +103,7 @@ extension BackgroundRunner: Service, StopsWithServer {
     }
 
     /// Whether nothing is left; asked and closed in one step, so that nothing comes in between.
-    private func endIfIdle() -> Bool { state.withLock { $0.machine.endIfIdle() } }
+    private func endIfIdle() -> Bool { state.withLock { $0.inlineCallers == 0 && $0.machine.endIfIdle() } }
 
     /// - Returns: How long the drain may take.
     private func beginDrain() -> Duration {
@@ -129,9 +129,8 @@ extension BackgroundRunner: Service, StopsWithServer {
             let dropped = droppedIDs.compactMap { state.records[$0]?.task }
                 .compactMap { state.end($0, .dropped(.shutdown), isLost: true) }
             var running: [(Task<Void, Never>, BackgroundTask)] = []
-            for id in runningIDs {
-                guard let record = state.records[id] else { continue }
-                state.records[id]?.cancelReason = .shutdown
+            for record in runningIDs.compactMap({ state.records[$0] }) + state.inline {
+                state.records[record.task.id]?.cancelReason = .shutdown
                 if let swiftTask = record.swiftTask { running.append((swiftTask, record.task)) }
             }
             return ((dropped, running), actions)
@@ -142,12 +141,14 @@ extension BackgroundRunner: Service, StopsWithServer {
 
     /// One line for everything that was lost, those still running included.
     private func reportLost() {
-        let (lost, ended): ([BackgroundTaskReport], [Ended]) = state.withLock { state in
-            let left = state.machine.unfinished.compactMap { state.records[$0]?.task }
+        let (lost, ended, inline): ([BackgroundTaskReport], [Ended], [Record]) = state.withLock { state in
+            let inline = state.inline
+            let left = state.machine.unfinished.compactMap { state.records[$0]?.task } + inline.map(\.task)
             let ended = left.compactMap { state.end($0, .abandoned, isLost: true) }
-            return (state.lost, ended)
+            return (state.lost, ended, inline)
         }
         for one in ended { announce(one) }
+        for record in inline { record.inline?.give(nil) }
         guard !lost.isEmpty else { return }
         let names = lost.prefix(100)
             .map { report in

@@ -36,7 +36,12 @@ extension BackgroundRunner {
         /// Counts the timers, so that one that fires before it is written down here cannot undo its successor.
         var timers = 0
         var cancelReason: CancelReason?
+        /// Who waits for the attempt when it runs inline; see `runInline`.
+        var inline: InlineAnswer?
     }
+
+    /// How an attempt that runs inline ended; `nil` when it ignored its cancellation.
+    typealias InlineAnswer = FirstAnswer<Result<Void, any Error>?>
 
     enum Hold {
         /// Not admitted, nobody waits yet.
@@ -75,7 +80,16 @@ extension BackgroundRunner {
         /// The end of the whole shutdown in uptime, once the server was told to stop.
         var deadline: Duration?
 
+        /// How many callers run tasks themselves.
+        var inlineCallers = 0
+
         static let recordLimit = 10_000
+
+        /// Whether an attempt of the task runs, in a slot or inline.
+        func isRunning(_ task: TaskID) -> Bool { machine.isRunning(task) || records[task]?.inline != nil }
+
+        /// The tasks that run inline.
+        var inline: [Record] { records.values.filter { $0.inline != nil }.sorted { $0.task.id < $1.task.id } }
 
         /// Ends a task under the lock, so that a task added to follow it sees it either running or ended.
         mutating func end(_ task: BackgroundTask, _ outcome: BackgroundTaskOutcome, isLost: Bool = false) -> Ended? {

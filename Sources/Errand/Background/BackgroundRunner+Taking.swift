@@ -112,7 +112,7 @@ extension BackgroundRunner {
     func cancel(_ task: BackgroundTask) {
         let now = clock.uptime
         let (running, ended): (Task<Void, Never>?, Ended?) = transact { state in
-            if state.machine.isRunning(task.id) {
+            if state.isRunning(task.id) {
                 if state.records[task.id]?.cancelReason == nil { state.records[task.id]?.cancelReason = .handle }
                 // Nil while it is being launched; the launch looks at the reason.
                 return ((state.records[task.id]?.swiftTask, nil), Machine.Actions())

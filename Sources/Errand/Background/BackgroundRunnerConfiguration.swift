@@ -110,7 +110,8 @@ public enum BackgroundOverflow: String, Sendable, Hashable {
     case wait
     /// The tasks that do not fit are dropped: logged as errors and counted.
     case shed
-    /// The connection that submits them runs them itself, one after another, and waits for them.
+    /// The connection that submits them runs them itself, one after another, and waits for them: for each attempt
+    /// at most its timeout and ``BackgroundRunnerConfiguration/cancellationGrace``.
     case callerRuns
 }
 

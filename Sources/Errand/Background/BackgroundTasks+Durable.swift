@@ -132,7 +132,7 @@ extension BackgroundRunner {
         }
         let limit = configuration.flushTimeout
         // In a task of its own: a store that ignores cancellation must not keep the response.
-        let answer = FirstAnswer()
+        let answer = FirstAnswer<BackgroundError?>()
         let writing = Task {
             do {
                 try await store.insert(jobs)
@@ -147,42 +147,5 @@ extension BackgroundRunner {
         }
         defer { timer.cancel() }
         if let error = await answer.wait() { throw error }
-    }
-}
-
-/// The first of several answers, for one who waits.
-private final class FirstAnswer: Sendable {
-    private enum State {
-        case open
-        case waiting(CheckedContinuation<BackgroundError?, Never>)
-        case given(BackgroundError?)
-    }
-
-    private let state = Mutex<State>(.open)
-
-    func give(_ answer: BackgroundError?) {
-        let waiter: CheckedContinuation<BackgroundError?, Never>? = state.withLock { state in
-            switch state {
-            case .given: return nil
-            case .open:
-                state = .given(answer)
-                return nil
-            case .waiting(let continuation):
-                state = .given(answer)
-                return continuation
-            }
-        }
-        waiter?.resume(returning: answer)
-    }
-
-    func wait() async -> BackgroundError? {
-        await withCheckedContinuation { continuation in
-            let known: BackgroundError?? = state.withLock { state in
-                if case .given(let answer) = state { return .some(answer) }
-                state = .waiting(continuation)
-                return nil
-            }
-            if let known { continuation.resume(returning: known) }
-        }
     }
 }
