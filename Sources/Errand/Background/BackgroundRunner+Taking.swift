@@ -11,6 +11,7 @@ extension BackgroundRunner {
     /// Suspends while its connection is to be held.
     /// - Throws: The first error of a task, only in mode `.immediate(rethrow: true)`.
     func take(_ batch: BackgroundBatch) async throws {
+        if mode != .live { releaseReservation(batch.reserved) }
         switch mode.kind {
         case .live:
             await takeLive(batch)
@@ -41,6 +42,7 @@ extension BackgroundRunner {
         case .manual: state.withLock { $0.pending += batch.tasks }
         case .discard: for task in batch.tasks { drop(task, .discarded, isLogged: false) }
         }
+        releaseReservation(batch.reserved)
         return false
     }
 
@@ -60,6 +62,11 @@ extension BackgroundRunner {
     }
 
     func reserve(_ count: Int) -> Bool { state.withLock { $0.machine.reserve(count) } }
+
+    func releaseReservation(_ count: Int) {
+        guard count > 0 else { return }
+        transact { ((), $0.machine.releaseReservation(count)) }
+    }
 
     private func submit(_ batch: BackgroundBatch, from origin: Machine.Origin) -> Machine.Submission {
         let now = clock.uptime

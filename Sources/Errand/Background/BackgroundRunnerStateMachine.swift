@@ -188,7 +188,10 @@ struct BackgroundRunnerStateMachine {
             pump(&actions)
             return (.acceptedOverLimit, actions)
         case (.wait, .connection):
-            return (hold(new), actions)
+            let submission = hold(new)
+            // A reservation that was just given back may have been all that kept those before it waiting.
+            if reservation > 0 { admit(&actions) }
+            return (submission, actions)
         case (.callerRuns, .connection):
             return (count == 0 ? .accepted : .callerRuns, actions)
         }

@@ -201,11 +201,18 @@ extension BackgroundTasks {
 
     /// Makes sure that `count` more tasks have room in the runner's queue, so that a handler can answer 503
     /// instead of having its connection held.
+    ///
+    /// Once the response is written, in a background task for one, it only says whether there is room now.
     /// - Throws: ``BackgroundError`` with code `queueFull`.
     public func reserve(_ count: Int) throws {
         guard runner.reserve(count) else {
             throw BackgroundError(.queueFull, "the queue of background tasks has no room for \(count) more")
         }
-        state.withLock { $0.reserved += max(count, 0) }
+        let isLate = state.withLock { state in
+            if !state.isHandedOver { state.reserved += max(count, 0) }
+            return state.isHandedOver
+        }
+        // No hand-over will come that gives the places back.
+        if isLate { runner.releaseReservation(count) }
     }
 }

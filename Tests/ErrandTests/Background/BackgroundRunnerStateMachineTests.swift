@@ -135,6 +135,17 @@ import Testing
         #expect(actions.admitted == [])
     }
 
+    @Test("Places given back by one that must wait itself let those in who waited before")
+    func reservingTooFew() {
+        let machine = Bench(concurrency: 1, queueLimit: 5, overflow: .wait)
+        #expect(machine.reserve(6))
+        #expect(machine.submit([line(1, 2)], from: .connection).0 == .held(1))
+        let (submission, actions) = machine.submit([line(3, 4, 5, 6, 7, 8, 9)], from: .connection, reservation: 6)
+        #expect(submission == .held(2))
+        #expect(actions.admitted == [1])
+        #expect(actions.start == [1])
+    }
+
     @Test("Urgent tasks come in beyond all bounds, have slots of their own, and are retried there")
     func urgent() {
         let machine = Bench(concurrency: 1, queueLimit: 1, overflow: .shed)
