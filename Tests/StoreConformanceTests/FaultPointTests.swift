@@ -39,7 +39,7 @@ struct FaultPointTests {
     func eachCall(_ engine: Engine, _ fault: FaultyStore.Fault) async throws {
         var call = 1
         while try await fails(engine, fault, at: call) { call += 1 }
-        #expect(call > 30, "the run path has more calls than that")
+        #expect(call > 25, "the run path has more calls than that")
     }
 
     /// One run.
