@@ -1,0 +1,76 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import Errand
+import ErrandTesting
+import Testing
+
+@Suite("A worker rescues the jobs of the dead", .timeLimit(.minutes(1)))
+struct RescueTests {
+    private let clock = ManualClock()
+    private let inner: MemoryStore
+    private let store: FaultyStore
+    private let harness: ErrandHarness
+
+    init() {
+        inner = MemoryStore(clock: clock)
+        store = FaultyStore(inner, clock: clock)
+        harness = ErrandHarness(clock: clock, store: store, configuration: WorkerConfiguration()) { handlers, _ in
+            handlers.add(Chore.self) { _, _ in }
+        }
+    }
+
+    /// Another worker, which holds a job and says nothing any more.
+    private func other() async throws -> (WorkerID, JobID) {
+        let job = try harness.client.prepare(Chore(number: 1))
+        let worker = harness.client.chance.workerID(at: clock.now)
+        let names = [Chore.name: 1]
+        _ = try await inner.register(
+            WorkerRegistration(id: worker, host: "there", pid: 1, version: "", names: names, slots: [.default: 1])
+        )
+        let offer = ClaimOffer(worker: worker, names: names, slots: [.default: 1])
+        let answer = try #require(try await inner.insert([job], offer: offer).first)
+        if case .claimed = answer {} else { Issue.record("the other worker did not get the job") }
+        return (worker, job.id)
+    }
+
+    @Test("a job of a worker that was killed runs again within 40 s, with the crash written down")
+    func killed() async throws {
+        let (dead, job) = try await other()
+        let events = EventWait(harness.events)
+        try await harness.withWorker { worker in
+            let killedAt = clock.uptime
+            try await clock.pass {
+                try await inner.jobs([job], parts: []).first?.state == .succeeded
+            }
+            #expect(clock.uptime - killedAt > .seconds(30))
+            #expect(clock.uptime - killedAt <= .seconds(40))
+            let rescued = await events.next { if case .rescued(let jobs) = $0 { jobs } else { nil } }
+            #expect(rescued == [job: .ready])
+            let record = try #require(try await inner.jobs([job], parts: .attempts).first)
+            #expect(record.crashes == 1)
+            #expect(record.attempts.map(\.ending) == [.crashed, .succeeded])
+            #expect(record.attempts.map(\.worker) == [dead, worker.id])
+        }
+    }
+
+    @Test("after an outage the others get their time to beat before silence is taken for death")
+    func afterOutage() async throws {
+        try await harness.withWorker { worker in
+            try await clock.pass { worker.health.isReady }
+            let (living, job) = try await other()
+            store.planAlways(.unavailable)
+            await clock.pass(.hours(1))
+            store.heal()
+            try await clock.pass { worker.health.isReady }
+            await clock.pass(.seconds(20))
+            #expect(try await inner.jobs([job], parts: []).first?.state == .running)
+            let beat = Beat(worker: living, held: [], accountedThrough: nil)
+            #expect(try await inner.beat(beat).isKnown)
+            await clock.pass(.seconds(25))
+            #expect(try await inner.jobs([job], parts: []).first?.state == .running)
+            try await clock.pass { try await inner.jobs([job], parts: []).first?.state == .succeeded }
+            #expect(try await inner.jobs([job], parts: []).first?.crashes == 1, "then it was silent for too long")
+        }
+    }
+}
