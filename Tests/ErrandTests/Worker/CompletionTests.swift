@@ -21,6 +21,8 @@ struct CompletionTests {
             return .applied(.succeeded)
         }
 
+        func note(_ note: LeaseNote, in store: any JobStore) throws -> Bool { true }
+
         func commit(to store: any JobStore) async throws {
             let answers = try await store.settle(settlements.withLock { $0 })
             #expect(answers == [.applied(.succeeded)])
