@@ -1,12 +1,11 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
+import Errand
 import ErrandTesting
 import Logging
 import Synchronization
 import Testing
-
-@testable import Errand
 
 /// A job of the run path. Number 1 fails at its first try, number 2 has something to say.
 struct Parcel: Job {
@@ -35,10 +34,26 @@ struct RunPath: Sendable {
         subscript(number: Int) -> Int { counts.withLock { $0[number] ?? 0 } }
     }
 
+    /// How many attempts have started and have not come to their end in the store, or lost it.
+    final class Attempts: Sendable {
+        private let open = Mutex(0)
+
+        func hear(_ event: ErrandEvent) {
+            switch event {
+            case .started: open.withLock { $0 += 1 }
+            case .ended, .leaseLost: open.withLock { $0 -= 1 }
+            default: break
+            }
+        }
+
+        var areOver: Bool { open.withLock { $0 == 0 } }
+    }
+
     let inner: any JobStore
     let store: FaultyStore
     let worker: Worker
     let runs = Runs()
+    private let attempts = Attempts()
     private let clock: ManualClock
 
     /// A path over an empty store; its call number `call`, of whatever name, has this fault.
@@ -61,10 +76,13 @@ struct RunPath: Sendable {
         configuration.fenceAfter = .seconds(9)
         configuration.deadAfter = .seconds(12)
         configuration.maintenanceInterval = .seconds(13)
+        let events = EventHub()
+        _ = events.observe { [attempts] in attempts.hear($0) }
         worker = Worker(
             store: store,
             handlers: handlers,
             configuration: configuration,
+            events: events,
             logger: Logger(label: "path") { _ in SwiftLogNoOpLogHandler() },
             clock: clock,
             chance: Chance(SeededGenerator(seed: 1))
@@ -80,7 +98,7 @@ struct RunPath: Sendable {
         await quiet()
         let jobs = try await enqueue().merging([0: left]) { $1 }
         try await drive {
-            try await inner.jobs(Array(jobs.values), parts: []).allSatisfy(\.state.isFinal) && worker.jobs.isEmpty
+            try await inner.jobs(Array(jobs.values), parts: []).allSatisfy(\.state.isFinal) && attempts.areOver
         }
         #expect(worker.health.running == 0)
         #expect(worker.health.zombies == 0)

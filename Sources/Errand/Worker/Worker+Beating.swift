@@ -8,6 +8,7 @@ extension Worker {
     /// Makes the worker known, for as long as it takes.
     func register() async {
         var wait: Duration = .milliseconds(100)
+        var hasFailed = false
         while vitals.withLock({ !$0.mustStopNow && $0.stoppedAt == nil }) {
             do {
                 let sentAt = clock.uptime
@@ -17,9 +18,11 @@ extension Worker {
                     vitals.lastBeat = sentAt
                 }
                 storeAnswered(at: clock.uptime)
+                if hasFailed { holdRescue() }
                 rescued(report)
                 return
             } catch {
+                hasFailed = true
                 storeFailed(error)
                 await beatWakeUp.wait(upTo: wait, on: clock)
                 wait = min(wait * 2, .seconds(5))
@@ -62,7 +65,11 @@ extension Worker {
     }
 
     private func heard(_ answer: BeatAnswer, to held: [Lease], sentAt: Duration) async {
-        vitals.withLock { $0.lastBeat = sentAt }
+        let lastBeat = vitals.withLock { vitals in
+            defer { vitals.lastBeat = sentAt }
+            return vitals.lastBeat
+        }
+        if sentAt - (lastBeat ?? sentAt) > configuration.fenceAfter { holdRescue() }
         metrics.beat(age: clock.uptime - sentAt)
         if answer.isKnown {
             let lost = Set(answer.lost)
@@ -113,41 +120,5 @@ extension Worker {
         } else {
             giveBack(machine.withLock { $0.removeBuffered { $0.lease.job == job } })
         }
-    }
-
-    /// Checks every second, from the clock's thread, that the last acknowledged beat was sent recently enough.
-    private func armFence() {
-        guard !exitFlag.isSet else { return }
-        clock.schedule(after: .seconds(1)) { [weak self] in
-            self?.fenceIfSilent()
-            self?.armFence()
-        }
-    }
-
-    private func fenceIfSilent() {
-        let now = clock.uptime
-        guard let last = vitals.withLock({ $0.lastBeat }), now - last > configuration.fenceAfter else { return }
-        let (isNew, buffered) = machine.withLock { machine in
-            machine.isFenced ? (false, []) : (true, machine.fence())
-        }
-        guard isNew else { return }
-        logger.error(
-            "no beat reached the store for too long; claims stop and running jobs are cancelled",
-            metadata: [LogKeys.duration: "\((now - last).inSeconds)"]
-        )
-        events.publish(.fenced)
-        giveBack(buffered)
-        for job in jobs.all { tell(job, .fenced) }
-    }
-
-    /// Says what a rescue found.
-    func rescued(_ report: MaintenanceReport) {
-        guard !report.rescued.isEmpty || !report.deadWorkers.isEmpty else { return }
-        logger.warning(
-            "workers died; their jobs were given back",
-            metadata: [LogKeys.count: "\(report.rescued.count)", LogKeys.worker: "\(report.deadWorkers)"]
-        )
-        events.publish(.rescued(report.rescued))
-        if machine.withLock({ $0.signalled(nil) }) { claimWakeUp.signal() }
     }
 }

@@ -47,6 +47,15 @@ extension Worker {
         }
     }
 
+    /// Starts what offers brought. Not where it was delivered: that is inside the call that enqueued the job, and a
+    /// handler must not inherit the task-local values of somebody's request.
+    func startLoop() async {
+        while !Task.isCancelled {
+            await startWakeUp.wait(upTo: nil, on: clock)
+            start(machine.withLock { $0.startDelivered() })
+        }
+    }
+
     /// A signal of the store: wakes whoever it concerns. Runs on the thread of whoever published it.
     func hear(_ signal: StoreSignal) {
         switch signal {
@@ -94,7 +103,8 @@ extension Worker {
             },
             deliver: { [weak self] offer, claimed in
                 guard let self else { return }
-                start(machine.withLock { $0.delivered(claimed, of: offer.slots) })
+                machine.withLock { $0.delivered(claimed, of: offer.slots) }
+                if !claimed.isEmpty { startWakeUp.signal() }
                 if machine.withLock({ $0.wantsClaim }) { claimWakeUp.signal() }
                 if machine.withLock({ $0.startsNothing }) { giveBackBuffered() }
             }

@@ -31,8 +31,7 @@ extension Worker {
         }
         let context = context(for: running, limit: limit)
         let lane = WorkLane(name: record.name.rawValue, pool: pool)
-        // Detached: an offered job starts inside the enqueuing call, and is no part of that caller's request.
-        running.attach(Task.detached(executorPreference: lane) { await self.perform(running, context) })
+        running.attach(Task(executorPreference: lane) { await self.perform(running, context) })
     }
 
     /// How long this attempt may take: its timeout, or less when the job's deadline is nearer.

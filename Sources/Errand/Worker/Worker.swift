@@ -36,6 +36,7 @@ public final class Worker: Service, Sendable {
     /// Where beats run: a thread of their own, so that nothing can make the worker miss them.
     let beatLane: WorkLane
     let claimWakeUp: WakeUp
+    let startWakeUp = WakeUp()
     let beatWakeUp: WakeUp
     let maintenanceWakeUp: WakeUp
     let shutdownWakeUp: WakeUp
@@ -141,6 +142,7 @@ public final class Worker: Service, Sendable {
         logger.info("the worker is ready", metadata: [LogKeys.count: "\(configuration.concurrency)"])
         await withTaskGroup(of: Void.self) { group in
             group.addTask(executorPreference: control) { await self.claimLoop() }
+            group.addTask(executorPreference: control) { await self.startLoop() }
             group.addTask(executorPreference: beatLane) { await self.beatLoop() }
             group.addTask(executorPreference: control) { await self.maintenanceLoop() }
             await shutDown()
@@ -178,6 +180,8 @@ struct Vitals {
     var mustStopNow = false
     /// Names that the last look found without a worker.
     var orphans: Set<OrphanedName> = []
+    /// Before this time the silence of others proves nothing.
+    var mayRescueAt: Duration = .zero
     /// A beat is scheduled because another process wrote.
     var isBeatAdvanced = false
 }

@@ -235,12 +235,13 @@ struct WorkerStateMachine {
 
     /// Promises free slots to an insert of this process, as long as nothing else waits for them.
     mutating func reserve(for jobs: [NewJob], names: [JobName: Int]) -> [QueueName: Int]? {
-        guard !startsNothing, !isClaiming, !mayHaveWork, buffered == 0, free > 0 else { return nil }
+        guard !startsNothing, !isClaiming, !mayHaveWork, free > buffered else { return nil }
         var slots: [QueueName: Int] = [:]
-        var left = free
+        var left = free - buffered
         for job in jobs
         where left > 0 && job.start == .now && names[job.name].map({ $0 >= job.payload.version }) == true {
-            guard let index = lines.firstIndex(where: { $0.name == job.queue }), lines[index].free > 0 else { continue }
+            guard let index = lines.firstIndex(where: { $0.name == job.queue }), lines[index].free > lines[index].buffered.count
+            else { continue }
             lines[index].reserved += 1
             slots[job.queue, default: 0] += 1
             left -= 1
@@ -250,16 +251,18 @@ struct WorkerStateMachine {
         return slots
     }
 
-    /// An offer was used or not; returns what starts.
-    mutating func delivered(_ jobs: [ClaimedJob], of slots: [QueueName: Int]) -> [ClaimedJob] {
+    /// An offer was used or not. What it brought starts with `startDelivered`.
+    mutating func delivered(_ jobs: [ClaimedJob], of slots: [QueueName: Int]) {
         inFlight -= 1
         for index in lines.indices { lines[index].reserved -= slots[lines[index].name] ?? 0 }
         for job in jobs {
             lastClaimAt = job.record.startedAt ?? lastClaimAt
             buffer(job)
         }
-        return startable()
     }
+
+    /// What offers brought and starts now.
+    mutating func startDelivered() -> [ClaimedJob] { startable() }
 
     /// Until when every lease of this worker is known to be held here; see `Beat`. Just before the latest answer,
     /// not the latest time ever seen: after a clock that stepped back, later claims bear earlier times.

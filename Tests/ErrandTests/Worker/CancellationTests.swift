@@ -113,4 +113,35 @@ struct CancellationTests {
         running.cancel()
         try await running.value
     }
+
+    @Test("a handler that never suspends hears of its cancellation by the task's flag and by checkLease")
+    func flags() async throws {
+        let gate = ThreadGate()
+        let threw = Mutex<[String]>([])
+        let harness = ErrandHarness { handlers, _ in
+            handlers.add(Chore.self) { _, context in
+                #expect(!Task.isCancelled)
+                try context.checkLease()
+                gate.wait()
+                #expect(Task.isCancelled)
+                do {
+                    try context.checkLease()
+                } catch {
+                    threw.withLock { $0.append("\(type(of: error))") }
+                    throw error
+                }
+            }
+        }
+        let events = EventWait(harness.events)
+        try await harness.withWorker { _ in
+            let handle = try await harness.client.enqueue(Chore(number: 1))
+            await gate.waitUntilHeld()
+            try await handle.cancel(reason: "enough")
+            // The worker hears of it by a beat; the thread that is held is none of those that beat.
+            await harness.clock.waitForTimer(in: .seconds(10))
+            gate.open()
+            #expect(await events.end() == .cancelled)
+            #expect(threw.withLock { $0 } == ["CancellationError"])
+        }
+    }
 }

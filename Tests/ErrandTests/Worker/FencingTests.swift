@@ -18,13 +18,14 @@ struct FencingTests {
     }
 
     private func harness(
-        _ change: (inout WorkerConfiguration) -> Void = { _ in },
+        slots: Int = 16,
+        grace: Duration = .seconds(10),
         _ handler: @escaping @Sendable (Chore, JobContext) async throws -> Void
     ) -> ErrandHarness {
         var configuration = WorkerConfiguration()
         // A length that no other timer has, to wait for.
         configuration.beatInterval = .milliseconds(4100)
-        change(&configuration)
+        (configuration.concurrency, configuration.grace) = (slots, grace)
         return ErrandHarness(clock: clock, store: store, configuration: configuration) { handlers, _ in
             handlers.add(Chore.self) { job, context in try await handler(job, context) }
         }
@@ -77,7 +78,7 @@ struct FencingTests {
     func declaredDead() async throws {
         let gate = Gate()
         let isFirst = Atomic(true)
-        let harness = harness({ $0.grace = .hours(9) }) { _, _ in
+        let harness = harness(grace: .hours(9)) { _, _ in
             guard isFirst.exchange(false, ordering: .relaxed) else { return }
             // A detached wait does not hear of the cancellation of this task.
             await Task.detached { await gate.wait() }.value
@@ -116,7 +117,7 @@ struct FencingTests {
     func stubborn() async throws {
         let gate = Gate()
         let isFirst = Atomic(true)
-        let harness = harness({ $0.concurrency = 1 }) { _, _ in
+        let harness = harness(slots: 1) { _, _ in
             guard isFirst.exchange(false, ordering: .relaxed) else { return }
             await Task.detached { await gate.wait() }.value
         }

@@ -16,11 +16,11 @@ struct HeartbeatTests {
     /// Looks every few milliseconds, from the clock's own thread, until something holds or ten seconds are over.
     private static func watch(
         until holds: @escaping @Sendable () -> Bool,
-        left: Int = 2000,
+        left: Int = 5000,
         then: @escaping @Sendable () -> Void
     ) {
         guard left > 0, !holds() else { return then() }
-        SystemClock.shared.schedule(after: .milliseconds(5)) { watch(until: holds, left: left - 1, then: then) }
+        SystemClock.shared.schedule(after: .milliseconds(2)) { watch(until: holds, left: left - 1, then: then) }
     }
 
     @Test("with the handlers' threads and the whole shared pool blocked beats still get through, and no lease is lost")
@@ -30,7 +30,7 @@ struct HeartbeatTests {
         var configuration = WorkerConfiguration()
         configuration.threads = 2
         configuration.concurrency = 2
-        configuration.beatInterval = .milliseconds(10)
+        configuration.beatInterval = .milliseconds(5)
         var handlers = JobHandlers()
         handlers.add(Chore.self) { _, _ in gate.wait() }
         let hub = EventHub()
@@ -48,7 +48,7 @@ struct HeartbeatTests {
         let before = store.calls(of: .beat)
         let (hasRun, beats) = await withCheckedContinuation { continuation in
             Self.watch {
-                store.calls(of: .beat) >= before + 20
+                store.calls(of: .beat) >= before + 10
             } then: {
                 let found = (pool.hasRun.load(ordering: .relaxed), store.calls(of: .beat) - before)
                 gate.open()
@@ -56,7 +56,7 @@ struct HeartbeatTests {
             }
         }
         #expect(!hasRun, "the shared pool did nothing else meanwhile")
-        #expect(beats >= 20)
+        #expect(beats >= 10)
         for handle in handles {
             let record = try await handle.finished(timeout: .seconds(20))
             #expect(record.state == .succeeded)

@@ -47,7 +47,7 @@ struct OutageTests {
             store.planAlways(.unavailable)
             gate.open()
             await clock.waitForTimer(in: .milliseconds(100))
-            await clock.pass(.hours(3))
+            await clock.pass(.hours(3), timers: 4)
             #expect(changes.withLock { $0 } == ["lost"])
             #expect(worker.health.isStoreLost)
             #expect(!worker.health.isReady)
