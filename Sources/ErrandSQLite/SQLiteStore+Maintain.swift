@@ -6,7 +6,8 @@ public import ErrandCore
 extension SQLiteStore {
     public func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport {
         switch task {
-        case .rescue(let silence): try await write { session, now in try session.rescue(silence: silence, at: now) }
+        case .rescue(let silence, let asking):
+            try await write { session, now in try session.rescue(silence: silence, sparing: asking, at: now) }
         case .expire: try await write { session, now in try session.expire(at: now) }
         case .prune(let policy): try await write { session, now in try session.prune(policy, at: now) }
         case .sweep: try await write { session, now in try session.sweep(at: now) }

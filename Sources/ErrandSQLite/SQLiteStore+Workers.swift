@@ -40,7 +40,7 @@ extension SQLiteSession {
         put.bind(7, now.microseconds)
         put.bind(8, isLocked ? 1 : 0)
         try put.run()
-        return try rescue(silence: nil, at: now)
+        return try rescue(silence: nil, sparing: worker.id, at: now)
     }
 
     func retire(_ id: WorkerID, at now: Timestamp) throws {
@@ -137,15 +137,20 @@ extension SQLiteSession {
             }
     }
 
-    /// Gives back the jobs of workers that are gone or, with `silence`, silent for longer.
+    /// Gives back the jobs of workers that are gone or, with `silence`, silent for longer, but not of the one that
+    /// asks; see ``/ErrandCore/MaintenanceTask/rescue(silence:sparing:)``.
     ///
     /// Starts from job rows, so that a job whose worker has no row any more is found as well.
-    func rescue(silence: Duration?, at now: Timestamp) throws -> MaintenanceReport {
+    func rescue(silence: Duration?, sparing asking: WorkerID?, at now: Timestamp) throws -> MaintenanceReport {
         var report = MaintenanceReport()
         var live: Set<Int64> = []
         var dead: Set<Int64> = []
-        for worker in try allWorkers() {
-            let isSilent = silence.map { now - worker.lastSeen > $0 } ?? false
+        let workers = try allWorkers()
+        let wasSilent = { (worker: SQLiteWorker) in silence.map { now - worker.lastSeen > $0 } ?? false }
+        // The one that asks lives: when it was silent itself, time has jumped and silence proves nothing.
+        let judgesSilence = !workers.contains { $0.registration.id == asking && !$0.isDead && wasSilent($0) }
+        for worker in workers {
+            let isSilent = judgesSilence && wasSilent(worker)
             let isGone = worker.isLocked && options.locks?.isGone(worker.registration.id) ?? false
             if worker.isDead || isSilent || isGone {
                 dead.insert(worker.number)

@@ -9,7 +9,7 @@ extension MemoryStore {
     public func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport {
         try act { table, now in
             switch task {
-            case .rescue(let silence): table.rescue(silence: silence, at: now)
+            case .rescue(let silence, let asking): table.rescue(silence: silence, sparing: asking, at: now)
             case .expire: table.expire(at: now)
             case .prune(let policy): table.prune(policy, at: now)
             case .sweep: table.sweep(at: now)
@@ -26,9 +26,11 @@ extension MemoryTable {
     /// How long the report of an operation is remembered for its repeats.
     private static let reportAge: Duration = .hours(24)
 
-    mutating func rescue(silence: Duration, at now: Timestamp) -> MaintenanceReport {
+    mutating func rescue(silence: Duration, sparing asking: WorkerID?, at now: Timestamp) -> MaintenanceReport {
         var report = MaintenanceReport()
         let dead = workers.values.filter { now - $0.lastSeen > silence }
+        // The one that asks lives: when it is among them, time has jumped and silence proves nothing.
+        if dead.contains(where: { $0.registration.id == asking }) { return report }
         for worker in dead.sorted(by: { $0.registration.id < $1.registration.id }) {
             report.deadWorkers.append(worker.registration.id)
             for row in worker.held.sorted(by: { $0.sequence < $1.sequence }) {

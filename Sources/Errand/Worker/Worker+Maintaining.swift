@@ -11,7 +11,7 @@ extension Worker {
         while !Task.isCancelled {
             await maintenanceWakeUp.wait(upTo: configuration.maintenanceInterval, on: clock)
             if Task.isCancelled { return }
-            if mayRescue { await maintain(.rescue(silence: configuration.deadAfter)) }
+            if mayRescue { await maintain(.rescue(silence: configuration.deadAfter, sparing: id)) }
             await maintain(.expire)
             await maintain(.prune(configuration.retention))
             await sampleDepth()

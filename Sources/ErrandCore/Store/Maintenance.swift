@@ -5,7 +5,11 @@
 /// starts from job rows, is safe to repeat, and holds no lock between calls. There is no leader.
 public enum MaintenanceTask: Sendable, Hashable {
     /// Gives back the jobs of workers that are dead: silent for longer than `silence`, or known to be gone.
-    case rescue(silence: Duration)
+    ///
+    /// `sparing` is the worker that asks; it lives, whatever its row says. When its own row is as silent, the clock
+    /// was set, the machine slept or the store was away: then the silence of others proves nothing either, and
+    /// nobody is judged by it until the one that asks has beaten again.
+    case rescue(silence: Duration, sparing: WorkerID? = nil)
     /// Expires jobs that were not started in time, ends holds whose time is over.
     case expire
     /// Deletes finished jobs beyond what the policy keeps.
@@ -24,7 +28,7 @@ public struct MaintenanceReport: Sendable, Hashable {
     public var rescued: [JobID: JobState]
     /// Workers found dead.
     public var deadWorkers: [WorkerID]
-    /// Rows expired, released, deleted, swept or repaired.
+    /// Rows expired, released, deleted, swept or repaired, or held because this build cannot read them.
     public var affected: Int
     /// Names that wait although no live worker knows them, with how many jobs and since when.
     public var orphans: [OrphanedName]

@@ -137,6 +137,33 @@ extension StoreConformance {
             bench.equal(answer.lost, [claimed.record.id], "lost jobs")
             await bench.refuses(.notFound, "a claim by a dead worker") { _ = try await bench.claim(worker) }
         },
+        Case("a worker that looks for the dead does not find itself") { bench in
+            let worker = try await bench.worker()
+            let claimed = try await bench.run(on: worker)
+            bench.clock.advance(by: .hours(1))
+            let report = try await bench.store.maintain(.rescue(silence: .seconds(30), sparing: worker))
+            bench.equal(report, MaintenanceReport(), "the report")
+            try await bench.ends(claimed.lease, .success, as: .succeeded)
+        },
+        Case("a worker that was silent itself does not judge the silence of others before it beats") { bench in
+            let (asking, other) = (try await bench.worker(), try await bench.worker())
+            let claimed = try await bench.run(on: other)
+            bench.clock.advance(by: .hours(1))
+            let rescue = MaintenanceTask.rescue(silence: .seconds(30), sparing: asking)
+            bench.equal(try await bench.store.maintain(rescue), MaintenanceReport(), "the report before the beat")
+            _ = try await bench.store.beat(Beat(worker: asking, held: [], accountedThrough: nil))
+            let report = try await bench.store.maintain(rescue)
+            bench.equal(report.deadWorkers, [other], "the dead workers after the beat")
+            bench.equal(report.rescued, [claimed.record.id: .ready], "the rescued jobs after the beat")
+        },
+        Case("a worker that is not registered may look for the dead like anybody") { bench in
+            let (asking, other) = (try await bench.worker(), try await bench.worker())
+            try await bench.store.retire(asking)
+            let claimed = try await bench.run(on: other)
+            bench.clock.advance(by: .hours(1))
+            let report = try await bench.store.maintain(.rescue(silence: .seconds(30), sparing: asking))
+            bench.equal(report.rescued, [claimed.record.id: .ready], "the rescued jobs")
+        },
         Case("a rescue leaves the record that the core decides") { bench in
             let worker = try await bench.worker()
             let claimed = try await bench.run(on: worker)
