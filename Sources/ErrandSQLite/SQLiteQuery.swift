@@ -8,6 +8,8 @@
 enum SQLiteQuery: Int, CaseIterable {
     // Calls within a transaction
     case savepoint, rollbackToSavepoint, releaseSavepoint
+    // Items of a call that are all or nothing; a name of their own, so that undoing the call undoes them
+    case itemSavepoint, rollbackToItem, releaseItem
 
     // Catalogue
     case laneByKey, laneByNumber, lanesAfter, addLane
@@ -51,6 +53,9 @@ enum SQLiteQuery: Int, CaseIterable {
         case .savepoint: "SAVEPOINT errand_call"
         case .rollbackToSavepoint: "ROLLBACK TO errand_call"
         case .releaseSavepoint: "RELEASE errand_call"
+        case .itemSavepoint: "SAVEPOINT errand_item"
+        case .rollbackToItem: "ROLLBACK TO errand_item"
+        case .releaseItem: "RELEASE errand_item"
         case .laneByKey: "SELECT lane FROM errand_lanes WHERE queue = ?1 AND name = ?2 AND version = ?3"
         case .laneByNumber: "SELECT lane, queue, name, version FROM errand_lanes WHERE lane = ?1"
         case .lanesAfter: "SELECT lane, queue, name, version FROM errand_lanes WHERE lane > ?1 ORDER BY lane"

@@ -18,18 +18,33 @@ extension SQLiteStore {
 }
 
 extension SQLiteSession {
+    /// Ends one attempt and stores its follow-ups, both or neither.
     func settle(_ settlement: Settlement, at now: Timestamp) throws -> SettleAnswer {
-        let lease = settlement.lease
-        if case .succeeded(let result) = settlement.outcome, try succeed(lease, result, at: now) {
-            // The first try of a job without a unique key, and nothing to decide.
-        } else {
-            guard var job = try heldJob(lease) else { return .leaseLost }
-            try settle(&job, settlement.outcome, at: now)
-            if !settlement.followUps.isEmpty { _ = try insert(settlement.followUps, offer: nil, at: now) }
-            return .applied(job.record.state)
+        if settlement.followUps.isEmpty { return try end(settlement, at: now) }
+        let before = effects
+        try command(.itemSavepoint).run()
+        var answer = try end(settlement, at: now)
+        if case .applied = answer {
+            for case .refused(let error) in try insert(settlement.followUps, offer: nil, at: now) {
+                try command(.rollbackToItem).run()
+                effects = before
+                forget()
+                answer = .refused(error)
+                break
+            }
         }
-        if !settlement.followUps.isEmpty { _ = try insert(settlement.followUps, offer: nil, at: now) }
-        return .applied(.succeeded)
+        try command(.releaseItem).run()
+        return answer
+    }
+
+    private func end(_ settlement: Settlement, at now: Timestamp) throws -> SettleAnswer {
+        // The first try of a job without a unique key, and nothing to decide.
+        if case .succeeded(let result) = settlement.outcome, try succeed(settlement.lease, result, at: now) {
+            return .applied(.succeeded)
+        }
+        guard var job = try heldJob(settlement.lease) else { return .leaseLost }
+        try settle(&job, settlement.outcome, at: now)
+        return .applied(job.record.state)
     }
 
     /// The commonest settle in one statement: the success of a first try that this session claimed.

@@ -12,7 +12,11 @@ extension Database: StoreTransaction {
     }
 
     public func settle(_ settlement: Settlement, in store: any JobStore) throws -> SettleAnswer {
-        try join(store) { session, now in try session.settle(settlement, at: now) }
+        try join(store) { session, now in
+            let answer = try session.settle(settlement, at: now)
+            if case .refused(let error) = answer { throw error }
+            return answer
+        }
     }
 
     public func note(_ note: LeaseNote, in store: any JobStore) throws -> Bool {

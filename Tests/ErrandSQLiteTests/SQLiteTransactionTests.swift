@@ -77,6 +77,33 @@ struct SQLiteTransactionTests {
         try await store.close()
     }
 
+    @Test("a refused follow-up is an error of the transaction, and what the application wrote before it stays")
+    func refusedFollowUp() async throws {
+        let bench = try Bench()
+        let (pool, store) = try open(bench)
+        let worker = try await bench.worker(in: store)
+        let rule = UniqueRule(key: "k", conflict: .throwError)
+        let (job, holder) = (bench.job(), bench.job(queue: "other") { $0.unique = rule })
+        _ = try await store.insert([job, holder], offer: nil)
+        let claimed = try #require(try await store.claim(bench.request(worker)).jobs.first)
+        let followUps = [bench.job(), bench.job { $0.unique = rule }]
+        let settlement = Settlement(lease: claimed.lease, outcome: .succeeded(result: nil), followUps: followUps)
+        try await pool.write { db in
+            try db.execute(sql: "INSERT INTO orders (job) VALUES ('kept')")
+            do {
+                _ = try db.settle(settlement, in: store)
+                Issue.record("the settlement was not refused")
+            } catch {
+                #expect((error as? StoreError)?.code == .conflict)
+            }
+        }
+        #expect(try await pool.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM orders") } == 1)
+        #expect(try await store.jobs(followUps.map(\.id), parts: []).isEmpty)
+        #expect(try await store.jobs([job.id], parts: []).map(\.state) == [.running])
+        #expect(try await store.maintain(.recount).affected == 0)
+        try await store.close()
+    }
+
     @Test("any connection of the process to the same file will do")
     func otherConnection() async throws {
         let bench = try Bench()

@@ -84,7 +84,7 @@ extension MemoryTable {
         }
     }
 
-    private func taken(by holder: JobID, _ rule: UniqueRule) -> StoreError {
+    func taken(by holder: JobID, _ rule: UniqueRule) -> StoreError {
         StoreError(.conflict, "the unique key '\(rule.key)' is taken by job \(holder); wait for it or change the key")
     }
 

@@ -18,10 +18,31 @@ extension MemoryStore {
 extension MemoryTable {
     mutating func settle(_ settlement: Settlement, at now: Timestamp) -> SettleAnswer {
         guard let row = rows[settlement.lease.job], row.record.isHeld(by: settlement.lease) else { return .leaseLost }
+        // Asked before anything is written: nothing here can be undone.
+        if let refusal = refusal(of: settlement, ending: row, at: now) { return .refused(refusal) }
         settle(row, settlement.outcome, at: now)
         // Whatever key the job had is free by now, so a follow-up may have the same.
         for job in settlement.followUps { _ = insert(job, at: now) }
         return .applied(row.record.state)
+    }
+
+    /// Why a follow-up would be refused once the row has ended.
+    private func refusal(of settlement: Settlement, ending row: MemoryRow, at now: Timestamp) -> StoreError? {
+        guard !settlement.followUps.isEmpty else { return nil }
+        var ended = row.record
+        _ = ended.settle(settlement.outcome, at: now)
+        var stored: Set<JobID> = []
+        var holders: [String: JobID] = [:]
+        for job in settlement.followUps {
+            if let problem = job.problem(payloadLimit: .max) { return StoreError(.invalid, problem) }
+            guard rows[job.id] == nil, stored.insert(job.id).inserted, let rule = job.unique else { continue }
+            if let holder = holders[rule.key] ?? holder(of: rule.key, after: ended, at: now) {
+                if rule.conflict == .throwError { return taken(by: holder, rule) }
+            } else {
+                holders[rule.key] = job.id
+            }
+        }
+        return nil
     }
 
     /// Ends the attempt of a running row.

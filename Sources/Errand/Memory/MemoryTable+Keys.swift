@@ -45,6 +45,17 @@ extension MemoryTable {
         return keys[key]
     }
 
+    /// Who will have the key once a running job has become `ended`; changes nothing.
+    func holder(of key: String, after ended: JobRecord, at now: Timestamp) -> JobID? {
+        guard let entry = keys[key] else { return nil }
+        let isFreed =
+            entry.holder == ended.id && (!ended.holdsUniqueKey || ended.state.isFinal && entry.followUp != nil)
+        let isOver = entry.expiresAt.map { $0 <= now } ?? false
+        guard isFreed || isOver else { return entry.holder }
+        guard let next = entry.followUp else { return nil }
+        return MemoryKey(next).expiresAt.map { $0 <= now } ?? false ? nil : next.record.id
+    }
+
     /// Gives the key to the row.
     mutating func giveKey(to row: MemoryRow) {
         guard let rule = row.record.unique else { return }

@@ -8,7 +8,10 @@ import Logging
 struct SettleWriter: Sendable {
     /// What became of one settlement.
     enum Result: Sendable {
-        case answered(SettleAnswer)
+        /// It held; the job is now in this state.
+        case applied(JobState)
+        /// The lease is old; nothing was written.
+        case leaseLost
         /// Refused as `leaseLost`, after an earlier try whose answer was lost: most likely that one held.
         case presumed
         /// The store cannot write this one, however often it is tried, or the worker has to exit first.
@@ -49,7 +52,13 @@ struct SettleWriter: Sendable {
             do {
                 let answers = try await store.settle(settlements)
                 if isDelayed { logger.notice("settling goes on", metadata: [LogKeys.count: "\(settlements.count)"]) }
-                return answers.map { $0 == .leaseLost && mayHaveHeld ? .presumed : .answered($0) }
+                return answers.map { answer in
+                    switch answer {
+                    case .applied(let state): .applied(state)
+                    case .leaseLost: mayHaveHeld ? .presumed : .leaseLost
+                    case .refused(let error): .failed(error)
+                    }
+                }
             } catch {
                 let error = error as? StoreError ?? StoreError(.unavailable, "the store failed", cause: error)
                 guard error.isTransient, !mustExit() else { throw error }

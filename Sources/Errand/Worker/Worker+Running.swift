@@ -143,9 +143,9 @@ extension Worker {
         // The batcher throws only what the writer throws, and the writer throws nothing.
         let results = try? await settler.submit([Settlement(lease: running.lease, outcome: outcome)])
         switch results?.first {
-        case .answered(.applied(let state)): ended(record, outcome, state)
-        case .answered(.leaseLost) where running.isCompleted: ended(record, outcome, .succeeded)
-        case .answered(.leaseLost): lost(running)
+        case .applied(let state): ended(record, outcome, state)
+        case .leaseLost where running.isCompleted: ended(record, outcome, .succeeded)
+        case .leaseLost: lost(running)
         case .presumed: await presumed(running, outcome)
         case .failed(let error) where !error.isTransient && !isLastTry:
             // What the handler returned is what cannot be stored; that it ran can.
@@ -170,6 +170,13 @@ extension Worker {
         } else {
             lost(running)
         }
+    }
+
+    private func notStored(_ record: JobRecord, _ error: any Error) {
+        logger.error(
+            "the end of an attempt could not be stored; the job will be rescued and run again",
+            metadata: [LogKeys.jobID: "\(record.id)", LogKeys.error: "\(error)"]
+        )
     }
 
     private func ended(_ record: JobRecord, _ outcome: Outcome, _ state: JobState) {

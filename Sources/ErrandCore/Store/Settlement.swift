@@ -7,7 +7,8 @@ public struct Settlement: Sendable, Hashable {
     public var lease: Lease
     /// How it ended.
     public var outcome: Outcome
-    /// Jobs that are stored exactly if the settlement holds.
+    /// Jobs that are stored exactly if the settlement holds. When one of them is refused, the settlement is; a
+    /// duplicate is no refusal.
     public var followUps: [NewJob]
 
     /// A settlement.
@@ -26,6 +27,9 @@ public enum SettleAnswer: Sendable, Hashable {
     /// written. This is also the answer to a repeat of a settlement that held, so a caller that repeats after
     /// an unknown outcome treats it as done.
     case leaseLost
+    /// It cannot be written as it is, and why: a follow-up is refused, or the job's row cannot be read. Nothing was
+    /// written and the lease holds; the other settlements of the same call are not affected.
+    case refused(StoreError)
 }
 
 /// Something a running job wants written while it runs; fenced like a settlement.

@@ -13,7 +13,8 @@ public protocol StoreTransaction {
 
     /// Settles a running job in this transaction: its end, its result, its follow-ups and the application's
     /// own writes are one commit. Called by `JobContext.complete(_:in:)`.
-    /// - Throws: ``StoreError`` as above.
+    /// - Throws: ``StoreError`` as above, and the one of ``SettleAnswer/refused(_:)``, so that nobody takes a refusal
+    ///   for an end.
     func settle(_ settlement: Settlement, in store: any JobStore) throws -> SettleAnswer
 
     /// Writes what a running job said in this transaction. Called before ``settle(_:in:)``, after which the store

@@ -61,7 +61,7 @@ public enum StoreConformance {
     /// All cases, by group.
     public static let cases: [Case] =
         insertCases + payloadCases + claimCases + orderCases + dueCases + lateCases + pauseCases + offerCases
-        + settleCases + fencingCases + historyCases + resultCases + workerCases + rescueCases
+        + settleCases + refusalCases + fencingCases + historyCases + resultCases + workerCases + rescueCases
         + uniqueCases + conflictCases + followUpCases + operateCases + bulkCases + matrixCases
         + inspectCases + listCases + seriesCases + maintainCases + retentionCases + signalCases
         + reopenCases + raceCases + randomCases

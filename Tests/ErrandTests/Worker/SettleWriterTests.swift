@@ -60,8 +60,8 @@ struct SettleWriterTests {
         store.plan(.fail(refusal), for: .settle, number: 1)
         store.plan(.fail(refusal), for: .settle, number: 3)
         let results = await writer.write(settlements)
-        guard case .answered(.applied(.succeeded)) = results[0], case .failed(let error) = results[1],
-            case .answered(.applied(.succeeded)) = results[2]
+        guard case .applied(.succeeded) = results[0], case .failed(let error) = results[1],
+            case .applied(.succeeded) = results[2]
         else {
             Issue.record("\(results)")
             return
@@ -99,7 +99,7 @@ struct SettleWriterTests {
         #expect(store.calls(of: .settle) == 4, "one try per wait")
         store.heal()
         clock.advance(by: .milliseconds(800))
-        guard case .answered(.applied(.succeeded)) = await task.value[0] else {
+        guard case .applied(.succeeded) = await task.value[0] else {
             Issue.record("not settled")
             return
         }
