@@ -18,7 +18,7 @@ enum SQLiteQuery: Int, CaseIterable {
 
     // Rows
     case insertJob, insertDetails, jobByRow, jobByID, jobWithPayload, rowByID
-    case updateJob, updateDetails, updatePayload, claimRow, startedRow, succeedRow, setProgress
+    case updateJob, updateDetails, updatePayload, claimRow, startedRow, succeedRow, setProgress, placeOfRow, setAside
     case deleteJob, deleteDetails, deleteResult, deleteAttempts, deleteLog, deleteCheckpoints
 
     // Claim
@@ -107,6 +107,15 @@ enum SQLiteQuery: Int, CaseIterable {
             WHERE row = ?1 AND state = 4 AND epoch = ?3 AND worker = ?4 AND id = ?2 AND cancel IS NULL
             """
         case .setProgress: "UPDATE errand_jobs SET progress = ?2 WHERE row = ?1"
+        case .placeOfRow: "SELECT lane, state FROM errand_jobs WHERE row = ?1"
+        case .setAside:
+            // The epoch rises, so that whoever ran it is refused. What cannot be read may be the worker or the
+            // progress, which nobody needs of a job that does not run.
+            """
+            UPDATE errand_jobs SET state = CASE state WHEN 4 THEN 3 ELSE state END, epoch = epoch + (state = 4), \
+            worker = NULL, progress = NULL, hold = CASE WHEN state < 5 THEN ?2 ELSE hold END, hold_until = NULL, \
+            due_at = NULL, expires_at = NULL, finished_at = NULL WHERE row = ?1
+            """
         case .deleteJob: "DELETE FROM errand_jobs WHERE row = ?1"
         case .deleteDetails: "DELETE FROM errand_details WHERE row = ?1"
         case .deleteResult: "DELETE FROM errand_results WHERE row = ?1"

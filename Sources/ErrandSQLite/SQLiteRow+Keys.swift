@@ -62,7 +62,9 @@ extension SQLiteSession {
         let delete = try command(.deleteKey)
         delete.bind(1, key)
         try delete.run()
-        guard let followUp = entry.followUp, var next = try job(followUp), let rule = next.record.unique else { return }
+        guard let followUp = entry.followUp, let row = try row(of: followUp),
+            var next = try jobOrHold(row: row, at: now), let rule = next.record.unique
+        else { return }
         try giveKey(rule, to: followUp, storedAt: next.record.createdAt, next.record.state)
         try change(&next, at: now) { $0.takeKey(at: now) }
     }

@@ -26,7 +26,7 @@ struct ClaimCursor {
     let chunk: Int
     /// The next row, verified, and the index of its lane.
     var head: (job: SQLiteRow, lane: Int)?
-    /// How many late jobs may still be expired on the way.
+    /// How many late jobs may still be expired on the way, or held because they cannot be read.
     var patience = 1000
 
     init(lanes: [Int64], chunk: Int) {
@@ -103,8 +103,10 @@ extension SQLiteSession {
                 best = (next.rank, next.row, index)
             }
             guard let best else { return nil }
-            guard var job = try job(row: best.row, withPayload: true) else {
-                throw StoreError(.corrupt, "a ready job has no details; restore a backup")
+            guard var job = try jobOrHold(row: best.row, withPayload: true, at: now) else {
+                cursor.patience -= 1
+                cursor.lanes[best.lane].ahead.removeLast()
+                continue
             }
             guard job.record.isLate(at: now) else {
                 cursor.head = (job, best.lane)

@@ -60,7 +60,13 @@ extension SQLiteSession {
         with entry: SQLiteKey,
         at now: Timestamp
     ) throws -> (InsertAnswer, Int64?) {
-        guard let row = try row(of: entry.holder), var holder = try self.job(row: row, withPayload: true) else {
+        let found: SQLiteRow?
+        do {
+            found = try row(of: entry.holder).flatMap { try self.job(row: $0, withPayload: true) }
+        } catch let error as StoreError where error.code == .corrupt {
+            return (.refused(error), nil)
+        }
+        guard var holder = found else {
             if rule.conflict == .throwError { return (.refused(taken(by: entry.holder, rule)), nil) }
             return (.duplicate(of: entry.holder, entry.lastState), nil)
         }
@@ -76,7 +82,7 @@ extension SQLiteSession {
             return (.replaced(entry.holder), nil)
         case .followUp:
             if let id = entry.followUp, let row = try self.row(of: id),
-                var followUp = try self.job(row: row, withPayload: true)
+                var followUp = try jobOrHold(row: row, withPayload: true, at: now)
             {
                 try change(&followUp, at: now) { $0.adopt([.payload, .labels], of: job, at: now) }
                 return (.replaced(id), nil)

@@ -46,14 +46,14 @@ extension SQLiteSession {
             effects.controls = true
         }
         for row in try rows(.endedHolds, upTo: now, limit: Self.bite) {
-            guard var job = try job(row: row) else { continue }
-            try change(&job, at: now) { _ = $0.release() }
             report.affected += 1
+            guard var job = try jobOrHold(row: row, at: now) else { continue }
+            try change(&job, at: now) { _ = $0.release() }
         }
         for row in try rows(.lateRows, upTo: now, limit: Self.bite - report.affected) {
-            guard var job = try job(row: row), job.record.state.isPending else { continue }
-            try change(&job, at: now) { $0.expire(at: now) }
             report.affected += 1
+            guard var job = try jobOrHold(row: row, at: now), job.record.state.isPending else { continue }
+            try change(&job, at: now) { $0.expire(at: now) }
         }
         report.hasMore = report.affected >= Self.bite
         return report
@@ -77,9 +77,9 @@ extension SQLiteSession {
                 let wanted = policy.bite - report.affected
                 let doomed = try doomed(of: lanes, state, policy, tallies, limit: wanted + 1, at: now)
                 for row in doomed.prefix(wanted) {
-                    guard let job = try job(row: row) else { continue }
-                    try remove(job, at: now)
                     report.affected += 1
+                    guard let job = try jobOrHold(row: row, at: now) else { continue }
+                    try remove(job, at: now)
                 }
                 if doomed.count > wanted {
                     report.hasMore = true

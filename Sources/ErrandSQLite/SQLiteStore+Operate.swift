@@ -75,7 +75,7 @@ extension SQLiteSession {
         try storedPauses().filter { $0.until.map { $0 > now } ?? true }
     }
 
-    private func write(_ entry: AuditEntry, key: String? = nil, report: String? = nil) throws {
+    func write(_ entry: AuditEntry, key: String? = nil, report: String? = nil) throws {
         let put = try command(.putAudit)
         put.bind(1, entry.at.microseconds)
         put.bind(2, entry.actor)
@@ -156,10 +156,14 @@ extension SQLiteSession {
                     break
                 }
                 last = id
-                if let job = try job(id) {
-                    try consider(job)
-                } else {
-                    report.refused[id] = "there is no such job"
+                do {
+                    if let job = try job(id) {
+                        try consider(job)
+                    } else {
+                        report.refused[id] = "there is no such job"
+                    }
+                } catch let error as StoreError where error.code == .corrupt {
+                    report.refused[id] = error.message
                 }
             }
         case .filter(let filter, let after):

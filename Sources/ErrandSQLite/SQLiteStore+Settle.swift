@@ -42,7 +42,13 @@ extension SQLiteSession {
         if case .succeeded(let result) = settlement.outcome, try succeed(settlement.lease, result, at: now) {
             return .applied(.succeeded)
         }
-        guard var job = try heldJob(settlement.lease) else { return .leaseLost }
+        let found: SQLiteRow?
+        do {
+            found = try heldJob(settlement.lease)
+        } catch let error as StoreError where error.code == .corrupt {
+            return .refused(error)
+        }
+        guard var job = found else { return .leaseLost }
         try settle(&job, settlement.outcome, at: now)
         return .applied(job.record.state)
     }
@@ -131,7 +137,13 @@ extension SQLiteSession {
     }
 
     func note(_ note: LeaseNote, at now: Timestamp) throws -> Bool {
-        guard let job = try heldJob(note.lease) else { return false }
+        let found: SQLiteRow?
+        do {
+            found = try heldJob(note.lease)
+        } catch let error as StoreError where error.code == .corrupt {
+            return false
+        }
+        guard let job = found else { return false }
         if let (fraction, message) = note.progress {
             let set = try command(.setProgress)
             set.bind(1, job.row)

@@ -46,7 +46,7 @@ extension SQLiteSession {
     func retire(_ id: WorkerID, at now: Timestamp) throws {
         guard let number = try number(of: id) else { return }
         for running in try running(of: number) {
-            guard var job = try job(row: running.row) else { continue }
+            guard var job = try jobOrHold(row: running.row, at: now) else { continue }
             try settle(&job, .released, at: now)
         }
         try run(.deleteWorker, of: number)
@@ -64,7 +64,7 @@ extension SQLiteSession {
         var answer = BeatAnswer(isKnown: true, at: now)
         var listed: Set<Int64> = []
         for lease in beat.held {
-            guard let (row, cancel) = try check(lease, of: beat.worker, number: number) else {
+            guard let (row, cancel) = try check(lease, of: beat.worker, number: number, at: now) else {
                 answer.lost.append(lease.job)
                 continue
             }
@@ -73,7 +73,7 @@ extension SQLiteSession {
         }
         guard let accounted = beat.accountedThrough else { return answer }
         for running in try running(of: number) where !listed.contains(running.row) && running.startedAt <= accounted {
-            guard var job = try job(row: running.row) else { continue }
+            guard var job = try jobOrHold(row: running.row, at: now) else { continue }
             let settled = try change(&job, at: now) { $0.releaseUnlisted(at: now) }
             effects.count(.released, lane: job.lane, at: now)
             try keep(settled, of: job, at: now)
@@ -86,7 +86,8 @@ extension SQLiteSession {
     private func check(
         _ lease: Lease,
         of worker: WorkerID,
-        number: Int64
+        number: Int64,
+        at now: Timestamp
     ) throws -> (row: Int64, cancel: CancelRequest?)? {
         guard lease.worker == worker else { return nil }
         for row in [lease.row, nil] {
@@ -100,9 +101,15 @@ extension SQLiteSession {
             }
             guard let found, found.isIt else { continue }
             guard found.holds else { return nil }
-            return (row, try found.cancel.map { try CancelRequest(stored: Self.read($0, FlatJSON.list)) })
+            return (row, found.cancel.map { wish(stored: $0, at: now) })
         }
         return nil
+    }
+
+    /// A wish to stop is one even if it cannot be read.
+    private func wish(stored text: String, at now: Timestamp) -> CancelRequest {
+        FlatJSON.list(text).flatMap { try? CancelRequest(stored: $0) }
+            ?? CancelRequest(actor: "unknown", reason: "the stored request cannot be read", at: now)
     }
 
     /// What a worker holds, in the order of the rows.
@@ -112,19 +119,24 @@ extension SQLiteSession {
         return try find.all { (row: $0.int64(0), startedAt: Timestamp(microseconds: $0.int64(3))) }
     }
 
+    /// A worker whose identity cannot be read is left out, so that its jobs are rescued; one that says what it can
+    /// run in words this build does not know is there and can run nothing.
     func allWorkers() throws -> [SQLiteWorker] {
         try command(.allWorkers)
-            .all { row in
-                guard let id = WorkerID(bytes: row.bytes(1)) else { throw StoreError.unreadable("worker") }
-                let names = try Self.read(row.text(5), FlatJSON.dictionary)
-                let slots = try Self.read(row.text(6), FlatJSON.dictionary)
+            .all { row -> SQLiteWorker? in
+                guard let id = WorkerID(bytes: row.bytes(1)) else {
+                    options.unreadable.note("worker \(row.int64(0))", "its identity")
+                    return nil
+                }
+                let (names, slots) = (FlatJSON.dictionary(row.text(5)), FlatJSON.dictionary(row.text(6)))
+                if names == nil || slots == nil { options.unreadable.note("worker \(id)", "its names or slots") }
                 let registration = WorkerRegistration(
                     id: id,
                     host: row.text(2),
                     pid: row.int(3),
                     version: row.text(4),
-                    names: Dictionary(uniqueKeysWithValues: names.map { (JobName($0), Int($1) ?? 0) }),
-                    slots: Dictionary(uniqueKeysWithValues: slots.map { (QueueName($0), Int($1) ?? 0) })
+                    names: Dictionary(uniqueKeysWithValues: (names ?? [:]).map { (JobName($0), Int($1) ?? 0) }),
+                    slots: Dictionary(uniqueKeysWithValues: (slots ?? [:]).map { (QueueName($0), Int($1) ?? 0) })
                 )
                 return SQLiteWorker(
                     number: row.int64(0),
@@ -135,6 +147,7 @@ extension SQLiteSession {
                     isDead: !row.isNull(10)
                 )
             }
+            .compactMap(\.self)
     }
 
     /// Gives back the jobs of workers that are gone or, with `silence`, silent for longer, but not of the one that
@@ -169,11 +182,14 @@ extension SQLiteSession {
             last = holder
             guard !live.contains(holder) else { continue }
             for running in try running(of: holder) {
-                guard report.rescued.count < Self.bite else {
+                guard report.rescued.count + report.affected < Self.bite else {
                     report.hasMore = true
                     return report
                 }
-                guard var job = try job(row: running.row) else { continue }
+                guard var job = try jobOrHold(row: running.row, at: now) else {
+                    report.affected += 1
+                    continue
+                }
                 let settled = try change(&job, at: now) { $0.rescue(at: now) }
                 effects.count(.crashed, lane: job.lane, at: now)
                 try keep(settled, of: job, at: now)

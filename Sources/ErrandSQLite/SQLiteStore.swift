@@ -124,6 +124,7 @@ public final class SQLiteStore: JobStore {
 
     public func describe() async -> StoreDescription {
         var facts = facts
+        if let warning = session.unreadable.warning { facts.warnings.append(warning) }
         if signals?.hasCompany == true, sqlite3_libversion_number() < SQLiteFile.safeVersion {
             facts.warnings.append(
                 "several processes write this file with SQLite \(facts.engineVersion), which can in rare cases damage "

@@ -69,7 +69,7 @@ struct SQLiteWalk {
             guard let glance = glances.popFirst() else { return nil }
             last = glance.id
             scanned += 1
-            if passes(glance), let job = try session.job(row: glance.row, withPayload: filter.text != nil),
+            if passes(glance), let job = try session.jobOrNote(row: glance.row, withPayload: filter.text != nil),
                 filter.matches(job.record)
             {
                 return job
@@ -81,7 +81,7 @@ struct SQLiteWalk {
         while let id = ids?.popLast() {
             last = id
             guard let row = try session.row(of: id),
-                let job = try session.job(row: row, withPayload: filter.text != nil)
+                let job = try session.jobOrNote(row: row, withPayload: filter.text != nil)
             else { continue }
             if filter.matches(job.record) { return job }
         }
@@ -113,8 +113,11 @@ struct SQLiteWalk {
         // One more than the limit, so that a walk that ends exactly there knows whether rows are left.
         let wanted = min(Self.bite, scanLimit - scanned + 1)
         find.bind(2, wanted)
-        let found = try find.all { row -> Glance in
-            guard let id = row.halves(0) else { throw StoreError.unreadable("job id") }
+        let found = try find.all { row -> Glance? in
+            guard let id = row.halves(0) else {
+                session.options.unreadable.note("row \(row.int64(1))", "its id")
+                return nil
+            }
             return Glance(
                 id: JobID(high: id.high, low: id.low),
                 row: row.int64(1),
@@ -125,7 +128,7 @@ struct SQLiteWalk {
                 isHeld: row.int(6) != 0
             )
         }
-        glances = found[...]
+        glances = found.compactMap(\.self)[...]
         hasMore = found.count == wanted
     }
 
