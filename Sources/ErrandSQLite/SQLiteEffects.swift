@@ -19,6 +19,8 @@ struct SQLiteEffects {
     var cancelled: [JobID] = []
     /// Jobs that became final.
     var finished: [JobID] = []
+    /// Workers that have no row any more, whose lock files can go.
+    var goneWorkers: [WorkerID] = []
     /// Whether a pause began or ended.
     var controls = false
 

@@ -50,7 +50,7 @@ extension SQLiteSession {
             try settle(&job, .released, at: now)
         }
         try run(.deleteWorker, of: number)
-        options.locks?.release(id)
+        effects.goneWorkers.append(id)
     }
 
     func beat(_ beat: Beat, at now: Timestamp) throws -> BeatAnswer {
@@ -157,7 +157,7 @@ extension SQLiteSession {
     func rescue(silence: Duration?, sparing asking: WorkerID?, at now: Timestamp) throws -> MaintenanceReport {
         var report = MaintenanceReport()
         var live: Set<Int64> = []
-        var dead: Set<Int64> = []
+        var dead: [Int64: WorkerID] = [:]
         let workers = try allWorkers()
         let wasSilent = { (worker: SQLiteWorker) in silence.map { now - worker.lastSeen > $0 } ?? false }
         // The one that asks lives: when it was silent itself, time has jumped and silence proves nothing.
@@ -166,7 +166,7 @@ extension SQLiteSession {
             let isSilent = judgesSilence && wasSilent(worker)
             let isGone = worker.isLocked && options.locks?.isGone(worker.registration.id) ?? false
             if worker.isDead || isSilent || isGone {
-                dead.insert(worker.number)
+                dead[worker.number] = worker.registration.id
                 guard !worker.isDead else { continue }
                 let bury = try command(.buryWorker)
                 bury.bind(1, worker.number)
@@ -196,7 +196,10 @@ extension SQLiteSession {
                 report.rescued[job.record.id] = job.record.state
             }
         }
-        for number in dead { try run(.deleteWorker, of: number) }
+        for (number, id) in dead {
+            try run(.deleteWorker, of: number)
+            effects.goneWorkers.append(id)
+        }
         return report
     }
 

@@ -192,6 +192,7 @@ final class SQLiteWriter: Sendable {
         }
         switch fate {
         case .committed(let effects):
+            for worker in effects.goneWorkers { settings.session.locks?.release(worker) }
             for call in group { call.answer(nil) }
             effects.publish(to: hub)
             return effects.isOfInterest

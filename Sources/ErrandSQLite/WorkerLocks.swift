@@ -45,27 +45,23 @@ final class WorkerLocks: Sendable {
 
     /// Whether a worker with a lock is certainly dead.
     ///
-    /// Its file is removed then.
+    /// Its file stays, because what is done about it may be rolled back; see ``release(_:)``.
     func isGone(_ worker: WorkerID) -> Bool {
         held.withLock { held in
             guard held[worker] == nil else { return false }
-            let path = path(of: worker)
             // A missing file proves nothing: somebody may have cleaned up while the worker lives.
-            let file = open(path, O_RDWR | O_CLOEXEC)
+            let file = open(path(of: worker), O_RDWR | O_CLOEXEC)
             guard file >= 0 else { return false }
             defer { close(file) }
-            guard flock(file, LOCK_EX | LOCK_NB) == 0 else { return false }
-            unlink(path)
-            return true
+            return flock(file, LOCK_EX | LOCK_NB) == 0
         }
     }
 
-    /// Gives up the lock of a worker that stopped.
+    /// Removes the lock of a worker that stopped or was found dead, once that is committed.
     func release(_ worker: WorkerID) {
         held.withLock { held in
-            guard let file = held.removeValue(forKey: worker) else { return }
             unlink(path(of: worker))
-            close(file)
+            if let file = held.removeValue(forKey: worker) { close(file) }
         }
     }
 

@@ -74,6 +74,57 @@ struct SQLiteSharingTests {
         try await other.close()
     }
 
+    @Test("a death that was noticed by a rescue that failed is noticed again by the next")
+    func deathAfterFailure() async throws {
+        let bench = try Bench()
+        let (dying, other) = (try bench.open(), try bench.open())
+        let worker = try await bench.worker(in: dying)
+        let job = bench.job()
+        _ = try await dying.insert([job], offer: nil)
+        _ = try await dying.claim(bench.request(worker))
+        try await dying.close()
+        let lock = "\(other.file)-workers/\(worker).lock"
+        try await other.pool.write { db in
+            try db.execute(
+                sql: """
+                    CREATE TRIGGER refuse BEFORE UPDATE ON errand_jobs BEGIN SELECT RAISE(ABORT, 'the disk failed'); END
+                    """
+            )
+        }
+        #expect(await code { _ = try await other.maintain(.rescue(silence: .seconds(30))) } != nil)
+        #expect(FileManager.default.fileExists(atPath: lock))
+        try await other.pool.write { try $0.execute(sql: "DROP TRIGGER refuse") }
+        let report = try await other.maintain(.rescue(silence: .seconds(30)))
+        #expect(report.rescued == [job.id: .ready])
+        #expect(report.deadWorkers == [worker])
+        #expect(!FileManager.default.fileExists(atPath: lock))
+        try await other.close()
+    }
+
+    @Test("a worker keeps its lock when its retirement fails, and its file goes when it succeeds")
+    func retirement() async throws {
+        let bench = try Bench()
+        let store = try bench.open()
+        let worker = try await bench.worker(in: store)
+        let lock = "\(store.file)-workers/\(worker).lock"
+        _ = try await store.insert([bench.job()], offer: nil)
+        _ = try await store.claim(bench.request(worker))
+        // The counts come last, when all else is done.
+        try await store.pool.write { db in
+            try db.execute(
+                sql: """
+                    CREATE TRIGGER refuse BEFORE INSERT ON errand_counters BEGIN SELECT RAISE(ABORT, 'no'); END
+                    """
+            )
+        }
+        #expect(await code { try await store.retire(worker) } != nil)
+        #expect(FileManager.default.fileExists(atPath: lock))
+        try await store.pool.write { try $0.execute(sql: "DROP TRIGGER refuse") }
+        try await store.retire(worker)
+        #expect(!FileManager.default.fileExists(atPath: lock))
+        try await store.close()
+    }
+
     @Test("registering rescues the jobs of the dead, so that a restart costs no wait")
     func restart() async throws {
         let bench = try Bench()
@@ -102,6 +153,8 @@ struct SQLiteSharingTests {
         #expect(!other.isGone(worker))
         own.drop()
         #expect(other.isGone(worker))
+        #expect(other.isGone(worker), "asking changes nothing")
+        other.release(worker)
         #expect(!FileManager.default.fileExists(atPath: "\(bench.folder)/\(worker).lock"))
     }
 
