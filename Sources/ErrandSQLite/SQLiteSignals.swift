@@ -40,18 +40,16 @@ final class SQLiteSignals: Sendable {
         self.folder = folder
         self.hub = hub
         name = id + Self.suffix
-        file = open("\(folder)/\(name)", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-        guard file >= 0 else { return nil }
-        guard flock(file, LOCK_EX | LOCK_NB) == 0,
-            let watch = FolderWatch(folder, { [weak self] event in self?.hear(event) })
-        else {
-            remove()
-            return nil
-        }
+        guard let file = LockFile.take("\(folder)/\(name)") else { return nil }
+        self.file = file
+        guard let watch = FolderWatch(folder, { [weak self] event in self?.hear(event) }) else { return nil }
         self.watch.withLock { $0 = watch }
         // After the watch began: whoever comes in between is seen twice, not never.
         scan()
     }
+
+    /// A store that could not be opened to its end is dropped without a `close`.
+    deinit { close() }
 
     /// Whether another open store uses the same file, as far as is known.
     var hasCompany: Bool { state.withLock { !$0.others.isEmpty } }
@@ -74,10 +72,6 @@ final class SQLiteSignals: Sendable {
         }
         guard isFirst else { return }
         watch.withLock { $0 = nil }
-        remove()
-    }
-
-    private func remove() {
         unlink("\(folder)/\(name)")
         closeFile(file)
     }
@@ -86,15 +80,11 @@ final class SQLiteSignals: Sendable {
     private func scan() {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         for other in names where other.hasSuffix(Self.suffix) && other != name {
-            let path = "\(folder)/\(other)"
-            let file = open(path, O_RDWR | O_CLOEXEC)
-            guard file >= 0 else { continue }
-            if flock(file, LOCK_EX | LOCK_NB) == 0 {
-                unlink(path)
-            } else {
-                _ = state.withLock { $0.others.insert(other) }
-            }
-            closeFile(file)
+            guard LockFile.hasOwner("\(folder)/\(other)") else { continue }
+            _ = state.withLock { $0.others.insert(other) }
+            // It may have gone before the insert, and nobody says so again.
+            guard access("\(folder)/\(other)", F_OK) != 0 else { continue }
+            _ = state.withLock { $0.others.remove(other) }
         }
     }
 
