@@ -13,9 +13,9 @@ import Darwin
 /// The write-ahead log needs memory shared by all processes that use the file, which no network file system has:
 /// two machines, or a lock daemon that forgets, damage the database without an error.
 enum FileSystemCheck {
-    /// Refuses a database whose folder is on a network file system.
-    static func refuseNetwork(folder: String) throws(StoreError) {
-        guard let kind = kind(ofFolder: folder), isNetwork(kind) else { return }
+    /// Refuses a database whose folder is on a file system of this kind, if that is a network's.
+    static func refuseNetwork(_ kind: String, folder: String) throws(StoreError) {
+        guard isNetwork(kind) else { return }
         throw StoreError(
             .unsupported,
             "'\(folder)' is on a network file system (\(kind)), where SQLite loses data; "
@@ -34,7 +34,9 @@ enum FileSystemCheck {
 
     private static let network: Set<String> = [
         "nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "ceph", "afs", "lustre", "gfs2", "ocfs2", "coda", "ncpfs",
-        "glusterfs", "beegfs", "gpfs", "panfs", "orangefs", "webdav", "afpfs",
+        "glusterfs", "beegfs", "gpfs", "panfs", "orangefs", "pvfs2", "webdav", "afpfs", "acfs", "cvfs", "smb",
+        // Folders that a virtual machine shares with its host: memory is shared on each side, not between them.
+        "virtiofs", "AppleVirtIOFS", "vboxsf", "prl_fs", "vmhgfs", "fakeowner", "drvfs",
     ]
 
     private static let localFUSE: Set<String> = [
@@ -43,7 +45,7 @@ enum FileSystemCheck {
     ]
 
     /// The word of the mount table for the file system of a folder; `nil` when it cannot be found out.
-    private static func kind(ofFolder folder: String) -> String? {
+    static func kind(ofFolder folder: String) -> String? {
         #if canImport(Darwin)
         var info = statfs()
         guard statfs(folder, &info) == 0 else { return nil }

@@ -20,14 +20,21 @@ enum SQLiteFile {
     static let safeVersion: Int32 = 3_051_003
 
     /// Refuses a path that cannot work, with a sentence that says why; SQLite's own says only "unable to open".
-    static func check(_ path: String, _ configuration: SQLiteConfiguration) throws(StoreError) {
+    ///
+    /// - Parameter kind: The word for the file system of a folder.
+    static func check(
+        _ path: String,
+        _ configuration: SQLiteConfiguration,
+        kind: (String) -> String? = FileSystemCheck.kind(ofFolder:)
+    ) throws(StoreError) {
         if path.isEmpty || path.hasPrefix(":memory:") || path.hasPrefix("file:") {
             throw StoreError(
                 .invalid,
                 "'\(path)' is not the path of a file; use MemoryStore for jobs that need no disk"
             )
         }
-        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        // SQLite follows a link to the database and puts its log beside the target.
+        let folder = URL(fileURLWithPath: try target(of: path)).deletingLastPathComponent().path
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
             throw StoreError(
@@ -42,7 +49,20 @@ enum SQLiteFile {
                     + "give the process the right to"
             )
         }
-        if configuration.refusesNetworkFileSystems { try FileSystemCheck.refuseNetwork(folder: folder) }
+        guard configuration.refusesNetworkFileSystems, let kind = kind(folder) else { return }
+        try FileSystemCheck.refuseNetwork(kind, folder: folder)
+    }
+
+    /// Where a path leads if its last part is a link, and the links of that; the file itself need not be there.
+    static func target(of path: String) throws(StoreError) -> String {
+        var path = path
+        // As many as Linux follows.
+        for _ in 0..<40 {
+            guard let next = try? FileManager.default.destinationOfSymbolicLink(atPath: path) else { return path }
+            let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+            path = next.hasPrefix("/") ? next : folder + "/" + next
+        }
+        throw StoreError(.invalid, "the links from '\(path)' lead in a circle; give the path of a file")
     }
 
     /// Opens a pool of our own.

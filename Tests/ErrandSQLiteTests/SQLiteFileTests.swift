@@ -148,11 +148,47 @@ struct SQLiteFileTests {
         arguments: [
             ("ext4", false), ("xfs", false), ("btrfs", false), ("overlay", false), ("tmpfs", false), ("zfs", false),
             ("fuseblk", false), ("nfs", true), ("nfs4", true), ("cifs", true), ("smb3", true), ("9p", true),
-            ("fuse.sshfs", true), ("fuse.s3fs", true), ("ceph", true),
+            ("fuse.sshfs", true), ("fuse.s3fs", true), ("ceph", true), ("virtiofs", true), ("vboxsf", true),
+            ("prl_fs", true), ("vmhgfs", true), ("fuse.vmhgfs-fuse", true), ("drvfs", true),
         ]
     )
     func network(_ kind: String, _ isNetwork: Bool) {
         #expect(FileSystemCheck.isNetwork(kind) == isNetwork)
+    }
+
+    @Test("a link to the database is judged by where it leads", arguments: ["/far/jobs.db", "far/jobs.db"])
+    func linkToNetwork(_ target: String) async throws {
+        let bench = try Bench()
+        let far = bench.folder + "/far"
+        try FileManager.default.createDirectory(atPath: far, withIntermediateDirectories: true)
+        let target = target.hasPrefix("/") ? bench.folder + target : target
+        let (link, second) = (bench.file, bench.folder + "/second.db")
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: target)
+        try FileManager.default.createSymbolicLink(atPath: second, withDestinationPath: "jobs.db")
+        for path in [link, second] {
+            let refusal = await code {
+                try SQLiteFile.check(path, SQLiteConfiguration()) { $0 == far ? "nfs4" : "ext4" }
+            }
+            #expect(refusal == .unsupported)
+            try SQLiteFile.check(path, SQLiteConfiguration()) { $0 == far ? "ext4" : "nfs4" }
+            var careless = SQLiteConfiguration()
+            careless.refusesNetworkFileSystems = false
+            try SQLiteFile.check(path, careless) { _ in "nfs4" }
+        }
+        let store = try bench.open()
+        _ = try await store.insert([bench.job()], offer: nil)
+        #expect(FileManager.default.fileExists(atPath: far + "/jobs.db"))
+        try await store.close()
+    }
+
+    @Test("links that lead nowhere are refused with a sentence that says why")
+    func badLinks() async throws {
+        let bench = try Bench()
+        let (missing, circle) = (bench.folder + "/missing.db", bench.folder + "/circle.db")
+        try FileManager.default.createSymbolicLink(atPath: missing, withDestinationPath: "nowhere/jobs.db")
+        try FileManager.default.createSymbolicLink(atPath: circle, withDestinationPath: "circle.db")
+        #expect(await code { try SQLiteFile.check(missing, SQLiteConfiguration()) } == .notFound)
+        #expect(await code { try SQLiteFile.check(circle, SQLiteConfiguration()) } == .invalid)
     }
 
     @Test("the file system of a folder is that of the longest mount point above it, the last of equals")
