@@ -147,7 +147,7 @@ extension Worker {
         case .leaseLost where running.isCompleted: ended(record, outcome, .succeeded)
         case .leaseLost: lost(running)
         case .presumed: await presumed(running, outcome)
-        case .failed(let error) where !error.isTransient && !isLastTry:
+        case .failed(let error) where error.code == .invalid && !isLastTry:
             // What the handler returned is what cannot be stored; that it ran can.
             let stored = StoredError(error)
             await settle(running, .failed(.permanent, error: stored, timedOut: false), isLastTry: true)
@@ -170,13 +170,6 @@ extension Worker {
         } else {
             lost(running)
         }
-    }
-
-    private func notStored(_ record: JobRecord, _ error: any Error) {
-        logger.error(
-            "the end of an attempt could not be stored; the job will be rescued and run again",
-            metadata: [LogKeys.jobID: "\(record.id)", LogKeys.error: "\(error)"]
-        )
     }
 
     private func ended(_ record: JobRecord, _ outcome: Outcome, _ state: JobState) {

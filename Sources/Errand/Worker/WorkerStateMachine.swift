@@ -240,7 +240,8 @@ struct WorkerStateMachine {
         var left = free - buffered
         for job in jobs
         where left > 0 && job.start == .now && names[job.name].map({ $0 >= job.payload.version }) == true {
-            guard let index = lines.firstIndex(where: { $0.name == job.queue }), lines[index].free > lines[index].buffered.count
+            guard let index = lines.firstIndex(where: { $0.name == job.queue }),
+                lines[index].free > lines[index].buffered.count
             else { continue }
             lines[index].reserved += 1
             slots[job.queue, default: 0] += 1
