@@ -20,7 +20,7 @@ mkdir "$temporary/reports"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-} log_path=$temporary/reports/process"
 
 status=0
-swift test --skip-build --disable-xctest "${settings[@]}" "$@" 2>&1 </dev/null | tee "$log" || status=$?
+swift test --skip-build --disable-xctest --experimental-maximum-parallelization-width 4 "${settings[@]}" "$@" 2>&1 </dev/null | tee "$log" || status=$?
 
 reports=$(find "$temporary/reports" -type f -exec cat {} +)
 if [[ -n $reports ]]; then

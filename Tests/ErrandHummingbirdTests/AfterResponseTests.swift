@@ -16,7 +16,7 @@ import Testing
 @testable import ErrandHummingbird
 
 /// What holds over a real socket, for tasks added while a request is answered.
-@Suite(.timeLimit(.minutes(1))) struct AfterResponseTests {
+@Suite(.timeLimit(.minutes(3))) struct AfterResponseTests {
     struct Oops: Error {}
 
     let logs = InMemoryLogHandler()

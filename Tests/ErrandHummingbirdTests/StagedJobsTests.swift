@@ -14,7 +14,7 @@ import Testing
 @testable import ErrandHummingbird
 
 /// Jobs staged by a request: stored before its response leaves, or the client is told.
-@Suite(.timeLimit(.minutes(1))) struct StagedJobsTests {
+@Suite(.timeLimit(.minutes(3))) struct StagedJobsTests {
     struct Oops: Error {}
 
     let logs = InMemoryLogHandler()

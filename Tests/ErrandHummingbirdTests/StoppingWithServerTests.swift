@@ -15,7 +15,7 @@ import Testing
 @testable import ErrandHummingbird
 
 /// An application in a service group, as `runService()` makes it, that is told to stop while it is busy.
-@Suite(.timeLimit(.minutes(1))) struct StoppingWithServerTests {
+@Suite(.timeLimit(.minutes(3))) struct StoppingWithServerTests {
     let logs = InMemoryLogHandler()
 
     var logger: Logger {

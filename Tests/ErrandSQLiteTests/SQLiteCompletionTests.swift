@@ -14,7 +14,7 @@ private struct Order: Job {
     let number: Int
 }
 
-@Suite("Completing a job in a transaction", .timeLimit(.minutes(1)))
+@Suite("Completing a job in a transaction", .timeLimit(.minutes(3)))
 struct SQLiteCompletionTests {
     @Test("a job that completes itself in the application's transaction has succeeded, with its last log line")
     func completes() async throws {

@@ -8,7 +8,7 @@ import Testing
 
 @testable import ErrandSQLite
 
-@Suite("The SQLite file", .timeLimit(.minutes(1)))
+@Suite("The SQLite file", .timeLimit(.minutes(3)))
 struct SQLiteFileTests {
     @Test(
         "durability is what the connection really has",

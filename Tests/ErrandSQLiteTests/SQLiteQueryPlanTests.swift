@@ -9,7 +9,7 @@ import Testing
 
 @testable import ErrandSQLite
 
-@Suite("SQLite query plans", .timeLimit(.minutes(1)))
+@Suite("SQLite query plans", .timeLimit(.minutes(3)))
 struct SQLiteQueryPlanTests {
     /// Statements that may walk a whole table: small ones, and the recount, which is made for it.
     private static let scans: Set<SQLiteQuery> = [

@@ -10,7 +10,7 @@ import Testing
 
 @testable import ErrandSQLite
 
-@Suite("Several stores on one SQLite file", .timeLimit(.minutes(1)))
+@Suite("Several stores on one SQLite file", .timeLimit(.minutes(3)))
 struct SQLiteSharingTests {
     @Test("a write wakes the other store and not its own")
     func wakeUp() async throws {

@@ -15,7 +15,7 @@ import Musl
 import Darwin
 #endif
 
-@Suite("The wake file of a store", .timeLimit(.minutes(1)))
+@Suite("The wake file of a store", .timeLimit(.minutes(3)))
 struct SQLiteSignalsTests {
     private func names(in folder: String) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: folder).sorted()

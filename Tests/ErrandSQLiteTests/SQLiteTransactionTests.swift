@@ -9,7 +9,7 @@ import Testing
 
 @testable import ErrandSQLite
 
-@Suite("Jobs in the application's transaction", .timeLimit(.minutes(1)))
+@Suite("Jobs in the application's transaction", .timeLimit(.minutes(3)))
 struct SQLiteTransactionTests {
     private struct Undone: Error {}
 

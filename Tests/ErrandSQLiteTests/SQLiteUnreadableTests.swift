@@ -9,7 +9,7 @@ import Testing
 @testable import ErrandSQLite
 
 /// Rows that are damaged, or that a newer build wrote.
-@Suite("Rows that this build cannot read", .timeLimit(.minutes(1)))
+@Suite("Rows that this build cannot read", .timeLimit(.minutes(3)))
 struct SQLiteUnreadableTests {
     /// What happened to the row of a job, in SQL with its row number for `?1`.
     enum Damage: String, CaseIterable, CustomTestStringConvertible {

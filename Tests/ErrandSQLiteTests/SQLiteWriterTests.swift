@@ -9,7 +9,7 @@ import Testing
 
 @testable import ErrandSQLite
 
-@Suite("The SQLite writer", .timeLimit(.minutes(1)))
+@Suite("The SQLite writer", .timeLimit(.minutes(3)))
 struct SQLiteWriterTests {
     /// Keeps the writer busy until the closure that it gives is called.
     private func stall(_ store: SQLiteStore) async -> @Sendable () -> Void {

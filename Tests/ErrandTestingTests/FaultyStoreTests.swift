@@ -74,7 +74,7 @@ struct FaultyStoreTests {
         #expect(try await inner.counts().count(.succeeded) == 1)
     }
 
-    @Test("a late call waits on the clock", .timeLimit(.minutes(1)))
+    @Test("a late call waits on the clock", .timeLimit(.minutes(3)))
     func delays() async throws {
         store.plan(.delay(.seconds(30)), for: .insert, number: 1)
         let (store, new) = (store, job(1))

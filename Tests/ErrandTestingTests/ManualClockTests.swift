@@ -5,7 +5,7 @@ import ErrandCore
 import ErrandTesting
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ManualClockTests {
+@Suite(.timeLimit(.minutes(3))) struct ManualClockTests {
     let clock = ManualClock(startingAt: .epoch)
 
     @Test("It stands still until it is moved")

@@ -22,7 +22,7 @@ struct BadInputTests {
 
     @Test(
         "a bad request is refused with the status and the parts that are wrong",
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(3)),
         arguments: [
             Case(body: "{}", parts: ["#/email", "#/name"]),
             Case(body: #"{"email": "ada@example.com"}"#, parts: ["#/name"]),
@@ -76,7 +76,7 @@ struct BadInputTests {
 
     @Test(
         "a query that cannot be understood names its parameters",
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(3)),
         arguments: [
             ("state=lost", ["state"]), ("limit=0", ["limit"]), ("limit=many", ["limit"]), ("after=7", ["after"]),
             ("state=ready&limit=501&after=x", ["limit", "after"]),
@@ -92,7 +92,7 @@ struct BadInputTests {
 
     @Test(
         "what is not there is a problem, too",
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(3)),
         arguments: [
             "/nothing", "/jobs/7", "/jobs/0192f3c4-0000-7000-8000-000000000000", "/thumbnails/..%2fsignup.db",
             "/thumbnails/0192f3c4-0000-7000-8000-000000000000",

@@ -10,7 +10,7 @@ import Testing
 
 @Suite("Looking at jobs and at the service")
 struct JobListTests {
-    @Test("jobs are listed newest first, by state and name, in pages", .timeLimit(.minutes(1)))
+    @Test("jobs are listed newest first, by state and name, in pages", .timeLimit(.minutes(3)))
     func list() async throws {
         try await ServiceFixture.run { fixture in
             var ids: [String] = []
@@ -32,7 +32,7 @@ struct JobListTests {
         }
     }
 
-    @Test("health and help answer", .timeLimit(.minutes(1)))
+    @Test("health and help answer", .timeLimit(.minutes(3)))
     func health() async throws {
         try await ServiceFixture.run { fixture in
             // A finished job is the signal that the worker is up.

@@ -13,7 +13,7 @@ import Testing
 struct RegisterTests {
     @Test(
         "a registration is answered at once and mailed twice: by a task after the response and by a job",
-        .timeLimit(.minutes(1))
+        .timeLimit(.minutes(3))
     )
     func registration() async throws {
         try await ServiceFixture.run { fixture in
@@ -36,7 +36,7 @@ struct RegisterTests {
         }
     }
 
-    @Test("a mail that is delivered again is the same file with the same bytes", .timeLimit(.minutes(1)))
+    @Test("a mail that is delivered again is the same file with the same bytes", .timeLimit(.minutes(3)))
     func deliveredAgain() async throws {
         try await ServiceFixture.run { fixture in
             let answer = try await fixture.post("/register", #"{"email": "ada@example.com", "name": "Ada"}"#)
@@ -50,7 +50,7 @@ struct RegisterTests {
         }
     }
 
-    @Test("over a real socket the answer does not wait for the mails", .timeLimit(.minutes(1)))
+    @Test("over a real socket the answer does not wait for the mails", .timeLimit(.minutes(3)))
     func live() async throws {
         try await ServiceFixture.run(.live, mode: .live) { fixture in
             let answer = try await fixture.post("/register", #"{"email": "ada@example.com", "name": "Ada"}"#)

@@ -68,7 +68,7 @@ struct SettingsTests {
         #expect(error.description.contains("PORT is 'x'") && error.description.contains("LOG_LEVEL is 'y'"))
     }
 
-    @Test("a folder that cannot be made is named", .timeLimit(.minutes(1)))
+    @Test("a folder that cannot be made is named", .timeLimit(.minutes(3)))
     func folder() async throws {
         try await withTemporaryFolder { folder in
             let file = folder.appending(path: "file")

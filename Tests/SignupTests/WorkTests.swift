@@ -11,7 +11,7 @@ import Testing
 
 @Suite("Long work")
 struct WorkTests {
-    @Test("work is accepted with an id, and its result is there in the end", .timeLimit(.minutes(1)))
+    @Test("work is accepted with an id, and its result is there in the end", .timeLimit(.minutes(3)))
     func process() async throws {
         try await ServiceFixture.run { fixture in
             let accepted = try await fixture.post("/process", #"{"text": "to be or not"}"#)
@@ -28,7 +28,7 @@ struct WorkTests {
         }
     }
 
-    @Test("a report of the same day is the same job", .timeLimit(.minutes(1)))
+    @Test("a report of the same day is the same job", .timeLimit(.minutes(3)))
     func report() async throws {
         try await ServiceFixture.run { fixture in
             let today = Date.now.formatted(Date.ISO8601FormatStyle(timeZone: .gmt).year().month().day())
@@ -48,7 +48,7 @@ struct WorkTests {
         }
     }
 
-    @Test("an export writes its rows and says how far it is", .timeLimit(.minutes(1)))
+    @Test("an export writes its rows and says how far it is", .timeLimit(.minutes(3)))
     func export() async throws {
         try await ServiceFixture.run { fixture in
             let accepted = try await fixture.post("/exports", #"{"rows": 3, "pauseMilliseconds": 0}"#)
@@ -64,7 +64,7 @@ struct WorkTests {
         }
     }
 
-    @Test("a running export can be cancelled, once; a finished job cannot", .timeLimit(.minutes(1)))
+    @Test("a running export can be cancelled, once; a finished job cannot", .timeLimit(.minutes(3)))
     func cancel() async throws {
         try await ServiceFixture.run { fixture in
             let events = fixture.service.events.events()
@@ -88,7 +88,7 @@ struct WorkTests {
         }
     }
 
-    @Test("a thumbnail is computed after the response and can then be fetched", .timeLimit(.minutes(1)))
+    @Test("a thumbnail is computed after the response and can then be fetched", .timeLimit(.minutes(3)))
     func thumbnail() async throws {
         try await ServiceFixture.run { fixture in
             let accepted = try await fixture.post("/thumbnails", #"{"size": 64, "factor": 4}"#)

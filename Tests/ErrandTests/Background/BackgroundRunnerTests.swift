@@ -14,7 +14,7 @@ import Tracing
 
 @testable import Errand
 
-@Suite(.timeLimit(.minutes(1))) struct BackgroundRunnerTests {
+@Suite(.timeLimit(.minutes(3))) struct BackgroundRunnerTests {
     struct Oops: Error {}
 
     let clock = ManualClock()

@@ -10,7 +10,7 @@ import Testing
 
 @testable import Errand
 
-@Suite(.timeLimit(.minutes(1))) struct BackgroundShutdownTests {
+@Suite(.timeLimit(.minutes(3))) struct BackgroundShutdownTests {
     struct Oops: Error {}
 
     let clock = ManualClock()

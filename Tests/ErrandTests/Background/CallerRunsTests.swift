@@ -12,7 +12,7 @@ import Testing
 @testable import Errand
 
 /// Tasks that the connection runs itself because the queue is full.
-@Suite(.timeLimit(.minutes(1))) struct CallerRunsTests {
+@Suite(.timeLimit(.minutes(3))) struct CallerRunsTests {
     let clock = ManualClock()
     let logs = InMemoryLogHandler()
     /// Open it to let go of the task that makes the queue full.

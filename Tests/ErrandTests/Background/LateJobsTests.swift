@@ -10,7 +10,7 @@ import Testing
 @testable import Errand
 
 /// Jobs that a background task enqueues: stored at once, whatever the runner is busy with.
-@Suite(.timeLimit(.minutes(1))) struct LateJobsTests {
+@Suite(.timeLimit(.minutes(3))) struct LateJobsTests {
     struct Oops: Error {}
 
     let clock = ManualClock()

@@ -10,7 +10,7 @@ import Testing
 @testable import Errand
 
 /// Places in the queue that a request reserves: given back whatever becomes of the request.
-@Suite(.timeLimit(.minutes(1))) struct ReservingTests {
+@Suite(.timeLimit(.minutes(3))) struct ReservingTests {
     let clock = ManualClock()
 
     func runner(mode: BackgroundRunner.Mode = .live) -> BackgroundRunner {

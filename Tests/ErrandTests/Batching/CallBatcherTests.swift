@@ -6,7 +6,7 @@ import Testing
 
 @testable import Errand
 
-@Suite(.timeLimit(.minutes(1))) struct CallBatcherTests {
+@Suite(.timeLimit(.minutes(3))) struct CallBatcherTests {
     private final class Log: Sendable {
         let batches = Mutex<[[Int]]>([])
     }

@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Bad options of an enqueue", .timeLimit(.minutes(1)))
+@Suite("Bad options of an enqueue", .timeLimit(.minutes(3)))
 struct BadOptionsTests {
     private struct Nameless: Job {
         static let name: JobName = ""

@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Changing many jobs", .timeLimit(.minutes(1)))
+@Suite("Changing many jobs", .timeLimit(.minutes(3)))
 struct BulkTests {
     @Test("an edit by filter changes all pending jobs it means, in bites, and no running one")
     func edit() async throws {

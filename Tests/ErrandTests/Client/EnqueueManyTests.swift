@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Enqueueing many", .timeLimit(.minutes(1)))
+@Suite("Enqueueing many", .timeLimit(.minutes(3)))
 struct EnqueueManyTests {
     private struct Letter: Job {
         static let name: JobName = "letter"

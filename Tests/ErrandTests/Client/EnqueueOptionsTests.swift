@@ -6,7 +6,7 @@ import ErrandTesting
 import Foundation
 import Testing
 
-@Suite("Options of an enqueue", .timeLimit(.minutes(1)))
+@Suite("Options of an enqueue", .timeLimit(.minutes(3)))
 struct EnqueueOptionsTests {
     private struct Export: Job {
         static let name: JobName = "export"

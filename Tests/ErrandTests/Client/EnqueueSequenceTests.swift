@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Enqueueing a sequence", .timeLimit(.minutes(1)))
+@Suite("Enqueueing a sequence", .timeLimit(.minutes(3)))
 struct EnqueueSequenceTests {
     private struct SourceBroken: Error {}
 

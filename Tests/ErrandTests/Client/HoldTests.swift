@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Holding jobs", .timeLimit(.minutes(1)))
+@Suite("Holding jobs", .timeLimit(.minutes(3)))
 struct HoldTests {
     @Test("a held job does not start and says who set it aside and why; released, it runs")
     func held() async throws {

@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Looking jobs up", .timeLimit(.minutes(1)))
+@Suite("Looking jobs up", .timeLimit(.minutes(3)))
 struct LookUpTests {
     private static let start = ManualClock().now
 

@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Changing stored jobs", .timeLimit(.minutes(1)))
+@Suite("Changing stored jobs", .timeLimit(.minutes(3)))
 struct OperateTests {
     @Test("an operation on several jobs says which changed, which were like that and which refused, and who did it")
     func report() async throws {

@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Pausing", .timeLimit(.minutes(1)))
+@Suite("Pausing", .timeLimit(.minutes(3)))
 struct PauseTests {
     private func harness(_ configuration: WorkerConfiguration = ErrandHarness.patient) -> ErrandHarness {
         ErrandHarness(configuration: configuration) { handlers, _ in

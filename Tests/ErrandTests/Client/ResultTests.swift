@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Awaiting a result", .timeLimit(.minutes(1)))
+@Suite("Awaiting a result", .timeLimit(.minutes(3)))
 struct ResultTests {
     private struct Sum: Codable, Sendable, Equatable {
         var total: Int

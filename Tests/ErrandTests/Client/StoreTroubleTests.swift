@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Enqueueing while the store is in trouble", .timeLimit(.minutes(1)))
+@Suite("Enqueueing while the store is in trouble", .timeLimit(.minutes(3)))
 struct StoreTroubleTests {
     private let clock = ManualClock()
     private let store: FaultyStore

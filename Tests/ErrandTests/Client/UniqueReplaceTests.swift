@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Enqueueing over a taken key", .timeLimit(.minutes(1)))
+@Suite("Enqueueing over a taken key", .timeLimit(.minutes(3)))
 struct UniqueReplaceTests {
     /// The newer one is less urgent in everything, so that what is not named stays as it was.
     private func replace(_ fields: ReplaceableFields, in harness: ErrandHarness) async throws -> JobHandle<Chore> {

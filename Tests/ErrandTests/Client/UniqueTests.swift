@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Unique jobs", .timeLimit(.minutes(1)))
+@Suite("Unique jobs", .timeLimit(.minutes(3)))
 struct UniqueTests {
     private struct Report: Job {
         static let name: JobName = "report"

@@ -7,7 +7,7 @@ import ErrandTesting
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct BlockingWatchTests {
+@Suite(.timeLimit(.minutes(3))) struct BlockingWatchTests {
     typealias Sample = BlockingWatchStateMachine.Sample
 
     @Test("A stretch is reported once when it has lasted for the threshold, and not before")

@@ -6,7 +6,7 @@ import ErrandCore
 import ErrandTesting
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct SharedPoolProbeTests {
+@Suite(.timeLimit(.minutes(3))) struct SharedPoolProbeTests {
     @Test("It reports the wait of each probe, and leaves no timer behind when stopped")
     func reporting() async {
         let clock = ManualClock()

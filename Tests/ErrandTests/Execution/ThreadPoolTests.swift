@@ -7,7 +7,7 @@ import ErrandTesting
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ThreadPoolTests {
+@Suite(.timeLimit(.minutes(3))) struct ThreadPoolTests {
     let clock = ManualClock()
 
     @Test("One thread runs the work in the order of submission")

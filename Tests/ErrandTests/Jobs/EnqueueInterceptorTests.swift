@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Interceptors around enqueue", .timeLimit(.minutes(1)))
+@Suite("Interceptors around enqueue", .timeLimit(.minutes(3)))
 struct EnqueueInterceptorTests {
     private struct NotAllowed: Error {}
 

@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Registering handlers", .timeLimit(.minutes(1)))
+@Suite("Registering handlers", .timeLimit(.minutes(3)))
 struct JobHandlersTests {
     private struct Later: Job {
         static let name: JobName = "later"

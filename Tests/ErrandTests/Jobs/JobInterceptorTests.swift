@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Interceptors around a run", .timeLimit(.minutes(1)))
+@Suite("Interceptors around a run", .timeLimit(.minutes(3)))
 struct JobInterceptorTests {
     private struct Named: JobInterceptor {
         let name: String

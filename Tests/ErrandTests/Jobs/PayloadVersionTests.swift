@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Payloads of other versions and formats", .timeLimit(.minutes(1)))
+@Suite("Payloads of other versions and formats", .timeLimit(.minutes(3)))
 struct PayloadVersionTests {
     private struct OldPerson: Job {
         static let name: JobName = "person"

@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("Events", .timeLimit(.minutes(1)))
+@Suite("Events", .timeLimit(.minutes(3)))
 struct EventTests {
     /// The next events of a stream as short lines.
     private func lines(_ count: Int, from stream: AsyncStream<ErrandEvent>) async -> [String] {

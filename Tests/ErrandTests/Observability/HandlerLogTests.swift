@@ -7,7 +7,7 @@ import InMemoryLogging
 import Logging
 import Testing
 
-@Suite("Logs of handlers", .timeLimit(.minutes(1)))
+@Suite("Logs of handlers", .timeLimit(.minutes(3)))
 struct HandlerLogTests {
     private let logs = InMemoryLogHandler()
 

@@ -7,7 +7,7 @@ import ErrandTesting
 import MetricsTestKit
 import Testing
 
-@Suite("Metrics of jobs", .timeLimit(.minutes(1)))
+@Suite("Metrics of jobs", .timeLimit(.minutes(3)))
 struct MetricsTests {
     private let metrics = TestMetrics()
     private let clock = ManualClock()

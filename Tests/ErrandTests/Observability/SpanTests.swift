@@ -7,7 +7,7 @@ import InMemoryTracing
 import Testing
 import Tracing
 
-@Suite("Spans of jobs", .timeLimit(.minutes(1)))
+@Suite("Spans of jobs", .timeLimit(.minutes(3)))
 struct SpanTests {
     private let tracer = InMemoryTracer()
 

@@ -6,7 +6,7 @@ import ErrandTesting
 import Synchronization
 import Testing
 
-@Suite("Cancelling", .timeLimit(.minutes(1)))
+@Suite("Cancelling", .timeLimit(.minutes(3)))
 struct CancellationTests {
     @Test("a pending job is cancelled at once and never starts")
     func pending() async throws {

@@ -6,7 +6,7 @@ import ErrandTesting
 import Synchronization
 import Testing
 
-@Suite("A handler that ends its job itself", .timeLimit(.minutes(1)))
+@Suite("A handler that ends its job itself", .timeLimit(.minutes(3)))
 struct CompletionTests {
     /// A transaction whose writes are kept until it commits.
     private final class Transaction: StoreTransaction, Sendable {

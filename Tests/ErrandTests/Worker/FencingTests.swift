@@ -6,7 +6,7 @@ import ErrandTesting
 import Synchronization
 import Testing
 
-@Suite("A worker that is cut off stops trusting its leases", .timeLimit(.minutes(1)))
+@Suite("A worker that is cut off stops trusting its leases", .timeLimit(.minutes(3)))
 struct FencingTests {
     private let clock = ManualClock()
     private let inner: MemoryStore

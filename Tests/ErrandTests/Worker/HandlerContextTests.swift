@@ -7,7 +7,7 @@ import Logging
 import Synchronization
 import Testing
 
-@Suite("What a handler is told and can say", .timeLimit(.minutes(1)))
+@Suite("What a handler is told and can say", .timeLimit(.minutes(3)))
 struct HandlerContextTests {
     private let clock = ManualClock()
 

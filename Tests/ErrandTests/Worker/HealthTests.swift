@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("A worker says how it is", .timeLimit(.minutes(1)))
+@Suite("A worker says how it is", .timeLimit(.minutes(3)))
 struct HealthTests {
     @Test("it is ready from its registration until it is told to stop, and knows when the store last answered")
     func ready() async throws {

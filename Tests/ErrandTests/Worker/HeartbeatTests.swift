@@ -6,7 +6,7 @@ import ErrandTesting
 import Synchronization
 import Testing
 
-@Suite("Heartbeats", .timeLimit(.minutes(1)))
+@Suite("Heartbeats", .timeLimit(.minutes(3)))
 struct HeartbeatTests {
     /// Whether the shared pool came to a task that waits behind all that block it.
     private final class Pool: Sendable {

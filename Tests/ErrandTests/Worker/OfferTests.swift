@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("A worker takes what its own process enqueues", .timeLimit(.minutes(1)))
+@Suite("A worker takes what its own process enqueues", .timeLimit(.minutes(3)))
 struct OfferTests {
     private let clock = ManualClock()
 

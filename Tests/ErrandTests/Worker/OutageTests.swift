@@ -6,7 +6,7 @@ import ErrandTesting
 import Synchronization
 import Testing
 
-@Suite("A worker survives that its store is away", .timeLimit(.minutes(1)))
+@Suite("A worker survives that its store is away", .timeLimit(.minutes(3)))
 struct OutageTests {
     private let clock = ManualClock()
     private let store: FaultyStore

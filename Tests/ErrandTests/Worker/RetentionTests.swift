@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("A worker clears away what is over", .timeLimit(.minutes(1)))
+@Suite("A worker clears away what is over", .timeLimit(.minutes(3)))
 struct RetentionTests {
     private let clock = ManualClock()
     private let store: SpyStore

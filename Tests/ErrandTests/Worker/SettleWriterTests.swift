@@ -7,7 +7,7 @@ import Testing
 
 @testable import Errand
 
-@Suite("Writing the ends of attempts", .timeLimit(.minutes(1)))
+@Suite("Writing the ends of attempts", .timeLimit(.minutes(3)))
 struct SettleWriterTests {
     private let clock = ManualClock()
     private let store: FaultyStore

@@ -6,7 +6,7 @@ import ErrandTesting
 import Synchronization
 import Testing
 
-@Suite("Sharing a worker's slots", .timeLimit(.minutes(1)))
+@Suite("Sharing a worker's slots", .timeLimit(.minutes(3)))
 struct SharingTests {
     /// Queue and number of each started job, in the order of the starts.
     private final class Starts: Sendable {

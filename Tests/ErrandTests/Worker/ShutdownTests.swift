@@ -6,7 +6,7 @@ import ErrandTesting
 import Synchronization
 import Testing
 
-@Suite("Stopping a worker", .timeLimit(.minutes(1)))
+@Suite("Stopping a worker", .timeLimit(.minutes(3)))
 struct ShutdownTests {
     @Test("jobs that can finish do; the rest are ready again with the attempt given back")
     func steps() async throws {

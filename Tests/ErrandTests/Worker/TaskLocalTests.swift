@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("What a handler inherits", .timeLimit(.minutes(1)))
+@Suite("What a handler inherits", .timeLimit(.minutes(3)))
 struct TaskLocalTests {
     @TaskLocal static var request: String?
 

@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("A worker looks for work when there is a reason", .timeLimit(.minutes(1)))
+@Suite("A worker looks for work when there is a reason", .timeLimit(.minutes(3)))
 struct WakeUpTests {
     private let clock = ManualClock()
     private let inner: MemoryStore

@@ -23,7 +23,7 @@ struct Trouble: Error, CustomStringConvertible {
     var description: String { "trouble" }
 }
 
-@Suite("A worker runs jobs", .timeLimit(.minutes(1)))
+@Suite("A worker runs jobs", .timeLimit(.minutes(3)))
 struct WorkerTests {
     @Test("an enqueued job is run once and its typed result can be awaited")
     func result() async throws {

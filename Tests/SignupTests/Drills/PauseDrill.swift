@@ -13,7 +13,7 @@ import Testing
 extension Drills {
     @Test(
         "a process that was paused past its lease cannot settle: another one has run the job, and its word stands",
-        .timeLimit(.minutes(1))
+        .timeLimit(.minutes(3))
     )
     func pause() async throws {
         try await withTemporaryFolder { folder in

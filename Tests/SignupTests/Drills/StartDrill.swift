@@ -14,7 +14,7 @@ import SystemPackage
 extension Drills {
     @Test(
         "a port that is taken, or a bad setting, ends the start with words that say what to do",
-        .timeLimit(.minutes(1))
+        .timeLimit(.minutes(3))
     )
     func badStart() async throws {
         try await withTemporaryFolder { folder in
