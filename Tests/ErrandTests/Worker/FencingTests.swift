@@ -67,7 +67,7 @@ struct FencingTests {
             #expect(store.calls(of: .claim) == claims, "it asks for nothing although there is work and room")
 
             store.heal()
-            try await clock.pass { worker.health.isReady }
+            try await clock.pass(with: worker) { worker.health.isReady }
             #expect(await events.end() == .succeeded)
             #expect(await events.end() == .succeeded)
             #expect(worker.health.isReady)
@@ -101,7 +101,7 @@ struct FencingTests {
             #expect(try await handle.record().state == .ready, "the late success is refused")
 
             store.heal()
-            try await clock.pass { worker.health.isReady }
+            try await clock.pass(with: worker) { worker.health.isReady }
             #expect(await events.end() == .succeeded)
             let record = try await handle.record(parts: .attempts)
             #expect(record.crashes == 1)

@@ -47,7 +47,7 @@ struct OutageTests {
             store.planAlways(.unavailable)
             gate.open()
             await clock.waitForTimer(in: .milliseconds(100))
-            await clock.pass(.hours(1), timers: 4)
+            await clock.pass(.hours(1), with: worker, others: 1)
             #expect(changes.withLock { $0 } == ["lost"])
             #expect(worker.health.isStoreLost)
             #expect(!worker.health.isReady)
@@ -55,7 +55,7 @@ struct OutageTests {
             #expect(worker.health.running == 0, "the slot does not wait for the store")
 
             store.heal()
-            await clock.pass(.seconds(10))
+            await clock.pass(.seconds(10), with: worker)
             #expect(await events.end() == .succeeded)
             #expect(changes.withLock { $0 } == ["lost", "back"])
             let record = try await kept.record(parts: .all)

@@ -6,26 +6,29 @@ import ErrandTesting
 import Testing
 
 extension ManualClock {
-    /// Moves from timer to timer for this long, each time when so many timers wait again.
-    ///
-    /// Three are a worker's beats, maintenance and fence, which always sleep in the end; four those and its claims,
-    /// which have no timer while there is no room or no trust.
-    func pass(_ duration: Duration, timers: Int = 3) async {
+    /// Moves from timer to timer for this long, each time when all that this worker does has come to its next wait;
+    /// `others` is how many timers of somebody else there are all the time.
+    func pass(_ duration: Duration, with worker: Worker, others: Int = 0) async {
         let end = uptime + duration
         while uptime < end {
-            await waitForTimers(atLeast: timers)
+            await rest(of: worker, others)
             advance(by: min(await nextTimer(), end - uptime))
         }
-        await waitForTimers(atLeast: timers)
+        await rest(of: worker, others)
     }
 
     /// The same until something holds, at most a thousand timers.
-    func pass(timers: Int = 3, until holds: () async throws -> Bool) async throws {
+    func pass(with worker: Worker, others: Int = 0, until holds: () async throws -> Bool) async throws {
         for _ in 0..<1000 {
             if try await holds() { return }
-            await waitForTimers(atLeast: timers)
+            await rest(of: worker, others)
             advance(by: await nextTimer())
         }
         Issue.record("a thousand timers were not enough")
+    }
+
+    /// Beats, maintenance and the fence always have a timer in the end, claims only while leases are trusted.
+    private func rest(of worker: Worker, _ others: Int) async {
+        await waitForTimers(atLeast: (worker.health.isReady ? 4 : 3) + others)
     }
 }

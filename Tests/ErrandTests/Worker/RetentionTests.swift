@@ -28,7 +28,7 @@ struct RetentionTests {
     }
 
     /// One round of a running worker's maintenance, from sleep to sleep.
-    private func round() async { await clock.pass(.seconds(5), timers: 4) }
+    private func round(of worker: Worker) async { await clock.pass(.seconds(5), with: worker) }
 
     /// How many rows each bite of pruning took.
     private var bites: [Int] {
@@ -43,10 +43,10 @@ struct RetentionTests {
         let failed = try await harness.client.enqueue(Chore(number: -1))
         try await harness.runDue()
         clock.advance(by: .minutes(59))
-        try await harness.withWorker { _ in
-            await round()
+        try await harness.withWorker { worker in
+            await round(of: worker)
             #expect(bites == [0])
-            await clock.pass(.minutes(1), timers: 4)
+            await clock.pass(.minutes(1), with: worker)
             #expect(bites.filter { $0 > 0 } == [10, 10, 10, 5])
             try await #expect(harness.client.counts().count() == 1)
             try await #expect(failed.record().state == .failed, "no age was given for failed ones")
@@ -62,8 +62,8 @@ struct RetentionTests {
             try await harness.runDue()
             clock.advance(by: .seconds(1))
         }
-        try await harness.withWorker { _ in
-            await round()
+        try await harness.withWorker { worker in
+            await round(of: worker)
             #expect(bites == [2, 2, 1])
             let left = try await harness.client.jobs().jobs.map(\.id)
             #expect(left == handles.suffix(3).reversed().map(\.id))
@@ -85,8 +85,8 @@ struct RetentionTests {
         clock.advance(by: .microseconds(1))
         let over = await #expect(throws: ErrandError.self) { try await handle.result(timeout: .seconds(1)) }
         #expect(over?.code == .resultGone)
-        try await harness.withWorker { _ in
-            await round()
+        try await harness.withWorker { worker in
+            await round(of: worker)
             let swept = store.maintenance.compactMap { $0.task == .sweep ? $0.report.affected : nil }
             #expect(swept == [1], "the result of Ada")
             try await #expect(handle.record(parts: .result).state == .succeeded)
@@ -98,7 +98,7 @@ struct RetentionTests {
     func pace() async throws {
         let harness = harness(RetentionPolicy())
         try await harness.withWorker { worker in
-            for _ in 0..<25 { await round() }
+            for _ in 0..<25 { await round(of: worker) }
             func rounds(of task: MaintenanceTask) -> Int { store.maintenance.count { $0.task == task } }
             #expect(rounds(of: .expire) == 25)
             #expect(rounds(of: .rescue(silence: harness.configuration.deadAfter, sparing: worker.id)) == 25)
