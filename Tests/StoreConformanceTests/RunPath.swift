@@ -4,56 +4,17 @@
 import Errand
 import ErrandTesting
 import Logging
-import Synchronization
 import Testing
-
-/// A job of the run path. Number 1 fails at its first try, number 2 has something to say.
-struct Parcel: Job {
-    typealias Output = Int
-    static let name: JobName = "parcel"
-    static let retry = RetryPolicy.attempts(5, backoff: .fixed(.seconds(1)))
-    static let timeout: Duration? = nil
-    let number: Int
-}
 
 /// The way of some jobs through client, store and worker, with one call of the store going wrong.
 struct RunPath: Sendable {
     struct Once: Error {}
 
-    /// How often the handler ran, by the number of the job.
-    final class Runs: Sendable {
-        private let counts = Mutex<[Int: Int]>([:])
-
-        func add(_ number: Int) -> Int {
-            counts.withLock { counts in
-                counts[number, default: 0] += 1
-                return counts[number, default: 0]
-            }
-        }
-
-        subscript(number: Int) -> Int { counts.withLock { $0[number] ?? 0 } }
-    }
-
-    /// How many attempts have started and have not come to their end in the store, or lost it.
-    final class Attempts: Sendable {
-        private let open = Mutex(0)
-
-        func hear(_ event: ErrandEvent) {
-            switch event {
-            case .started: open.withLock { $0 += 1 }
-            case .ended, .leaseLost: open.withLock { $0 -= 1 }
-            default: break
-            }
-        }
-
-        var areOver: Bool { open.withLock { $0 == 0 } }
-    }
-
     let inner: any JobStore
     let store: FaultyStore
     let worker: Worker
-    let runs = Runs()
-    private let attempts = Attempts()
+    let runs = ParcelRuns()
+    private let attempts = OpenAttempts()
     private let clock: ManualClock
 
     /// A path over an empty store; its call number `call`, of whatever name, has this fault.
