@@ -5,7 +5,7 @@ import Errand
 import ErrandTesting
 import Testing
 
-@Suite("A worker rescues the jobs of the dead", .timeLimit(.minutes(1)))
+@Suite("A worker rescues the jobs of the dead", .timeLimit(.minutes(3)))
 struct RescueTests {
     private let clock = ManualClock()
     private let inner: MemoryStore
