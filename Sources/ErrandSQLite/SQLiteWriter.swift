@@ -193,8 +193,9 @@ final class SQLiteWriter: Sendable {
         switch fate {
         case .committed(let effects):
             for worker in effects.goneWorkers { settings.session.locks?.release(worker) }
-            for call in group { call.answer(nil) }
+            // First the signals: who has an answer may rely on everybody in this process knowing.
             effects.publish(to: hub)
+            for call in group { call.answer(nil) }
             return effects.isOfInterest
         case .failed(let error, let alone):
             guard alone, group.count > 1 else {
