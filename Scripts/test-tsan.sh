@@ -19,6 +19,13 @@ log=$temporary/test.log
 mkdir "$temporary/reports"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-} log_path=$temporary/reports/process"
 
+# See the file: without it, whatever a contended Mutex protects is reported.
+if [[ $(uname -s) == Linux ]]; then
+    clang=$(dirname "$(readlink -f "$(command -v swift)")")/clang
+    "$clang" -shared -fPIC -O1 -o "$temporary/tsan-mutex.so" Scripts/tsan-mutex.c -ldl
+    export LD_PRELOAD=$temporary/tsan-mutex.so
+fi
+
 status=0
 swift test --skip-build --disable-xctest --experimental-maximum-parallelization-width 4 "${settings[@]}" "$@" 2>&1 </dev/null | tee "$log" || status=$?
 
