@@ -7,6 +7,9 @@ import Synchronization
 final class NoteBook: Sendable {
     private struct State {
         var pending: [Lease: LeaseNote] = [:]
+        /// Writes on their way, and whose words they carry.
+        var writes: [Int: (leases: Set<Lease>, end: Latch)] = [:]
+        var lastWrite = 0
         var isArmed = false
         var onRefused: (@Sendable (Lease) -> Void)?
     }
@@ -42,6 +45,9 @@ final class NoteBook: Sendable {
     /// Writes what this job said and was not written yet; called before its attempt ends, because after the
     /// settlement the store refuses it.
     func flush(_ lease: Lease) async {
+        // What the timer took a moment ago must arrive before the settlement, too.
+        let underWay = state.withLock { $0.writes.values.filter { $0.leases.contains(lease) }.map(\.end) }
+        for write in underWay { await write.wait() }
         if let note = take(lease) { await write([note]) }
     }
 
@@ -58,12 +64,17 @@ final class NoteBook: Sendable {
     }
 
     private func writeAll() async {
-        let notes = state.withLock { state in
+        let end = Latch()
+        let (number, notes) = state.withLock { state in
             state.isArmed = false
+            state.lastWrite += 1
+            state.writes[state.lastWrite] = (Set(state.pending.keys), end)
             defer { state.pending = [:] }
-            return Array(state.pending.values)
+            return (state.lastWrite, Array(state.pending.values))
         }
         await write(notes)
+        state.withLock { $0.writes[number] = nil }
+        end.open()
     }
 
     /// Notes that a store in trouble did not take go back behind what was said since, and wait for the next

@@ -82,18 +82,20 @@ struct HandlerContextTests {
     @Test("progress and log lines are written once per interval while it runs, the last ones before it ends")
     func notes() async throws {
         let store = FaultyStore(MemoryStore(clock: clock), clock: clock)
-        let gate = Gate()
+        let (said, gate) = (Gate(), Gate())
         let harness = harness(store) { _, context in
             for page in 1...50 {
                 context.progress(Double(page) / 100, "page \(page)")
                 context.log("read page \(page)")
             }
+            said.open()
             await gate.wait()
             context.log("done", level: .notice)
         }
         let events = EventWait(harness.events)
         try await harness.withWorker { _ in
             let handle = try await harness.client.enqueue(Chore(number: 1))
+            await said.wait()
             await clock.waitForTimer(in: .milliseconds(700))
             #expect(store.calls(of: .note) == 0)
             clock.advance(by: .milliseconds(700))
