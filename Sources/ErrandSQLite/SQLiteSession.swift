@@ -4,6 +4,7 @@
 import ErrandCore
 import GRDB
 import GRDBSQLite
+import Synchronization
 
 /// What one connection needs while it works for the store: its statements, the small numbers that stand for lanes,
 /// retry policies and workers, and what the transaction under way leaves to do.
@@ -52,7 +53,7 @@ final class SQLiteSession {
     private var statements: [Statement] = []
     private var commands: [SQLiteCommand?]
     /// How long the write-ahead log was after the last commit.
-    var logPages = 0
+    let logPages = Atomic<Int>(0)
     private var logHookIsSet = false
     private var lanes: [Int64: Lane] = [:]
     private var laneNumbers: [LaneKey: Int64] = [:]
@@ -133,7 +134,8 @@ final class SQLiteSession {
             _,
             pages in
             guard let session else { return SQLITE_OK }
-            Unmanaged<SQLiteSession>.fromOpaque(session).takeUnretainedValue().logPages = Int(pages)
+            let writer = Unmanaged<SQLiteSession>.fromOpaque(session).takeUnretainedValue()
+            writer.logPages.store(Int(pages), ordering: .relaxed)
             return SQLITE_OK
         }
         logHookIsSet = true

@@ -273,10 +273,10 @@ final class SQLiteWriter: Sendable {
 
     /// Copies the log into the database when it is long and nobody waits, or when it is very long.
     private func checkpointIfNeeded(_ session: SQLiteSession?, isIdle: Bool) {
-        guard let session, let pages = settings.checkpointPages, session.logPages >= pages,
-            isIdle || session.logPages >= 4 * pages
-        else { return }
-        session.logPages = 0
+        guard let session, let pages = settings.checkpointPages else { return }
+        let length = session.logPages.load(ordering: .relaxed)
+        guard length >= pages, isIdle || length >= 4 * pages else { return }
+        session.logPages.store(0, ordering: .relaxed)
         // Another process may be at it; the next commit tells how long the log is then.
         pool.writeWithoutTransaction { db in _ = try? db.checkpoint(.passive) }
     }
