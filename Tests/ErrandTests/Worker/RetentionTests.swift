@@ -28,7 +28,10 @@ struct RetentionTests {
     }
 
     /// One round of a running worker's maintenance, from sleep to sleep.
-    private func round(of worker: Worker) async { await clock.pass(.seconds(5), with: worker) }
+    private func round(of worker: Worker) async {
+        while !worker.health.isReady { await Task.yield() }
+        await clock.pass(.seconds(5), with: worker)
+    }
 
     /// How many rows each bite of pruning took.
     private var bites: [Int] {
