@@ -138,6 +138,9 @@ public final class SQLiteStore: JobStore {
         await writer.close()
     }
 
+    /// How many commits this process made: how many rows share one is what a benchmark's limit has to copy.
+    @_spi(Benchmarks) public var commitCount: Int { writer.commitCount }
+
     /// Runs one writing call.
     func write<Answer: Sendable>(
         rows: Int = 1,
