@@ -23,7 +23,8 @@ extension Application {
     /// - Parameters:
     ///   - router: Answers requests.
     ///   - background: Runs the tasks.
-    ///   - server: How connections are set up.
+    ///   - server: How connections are set up; HTTP/1.1 when `nil`. Make another one with
+    ///     `BackgroundRunner.server(_:)`, which writes responses with tasks as fast as those without.
     ///   - configuration: Of the application.
     ///   - services: Run with the application, stopped after the tasks have drained.
     ///   - onServerRunning: Called once the server listens.
@@ -32,7 +33,7 @@ extension Application {
     public init<Builder: HTTPResponderBuilder>(
         router: Builder,
         background: BackgroundRunner,
-        server: HTTPServerBuilder = .http1(),
+        server: HTTPServerBuilder? = nil,
         configuration: ApplicationConfiguration = ApplicationConfiguration(),
         services: [any Service] = [],
         onServerRunning: @escaping @Sendable (any Channel) async -> Void = { _ in },
@@ -56,7 +57,8 @@ extension Application {
     /// - Parameters:
     ///   - responder: Answers requests.
     ///   - background: Runs the tasks.
-    ///   - server: How connections are set up.
+    ///   - server: How connections are set up; HTTP/1.1 when `nil`. Make another one with
+    ///     `BackgroundRunner.server(_:)`, which writes responses with tasks as fast as those without.
     ///   - configuration: Of the application.
     ///   - services: Run with the application, stopped after the tasks have drained.
     ///   - onServerRunning: Called once the server listens.
@@ -65,7 +67,7 @@ extension Application {
     public init<Base: HTTPResponder>(
         responder: Base,
         background: BackgroundRunner,
-        server: HTTPServerBuilder = .http1(),
+        server: HTTPServerBuilder? = nil,
         configuration: ApplicationConfiguration = ApplicationConfiguration(),
         services: [any Service] = [],
         onServerRunning: @escaping @Sendable (any Channel) async -> Void = { _ in },
@@ -75,7 +77,7 @@ extension Application {
         let all = services + [background]
         self.init(
             responder: background.wrap(responder),
-            server: server,
+            server: server ?? background.server { HTTP1Channel(responder: $0) },
             configuration: configuration,
             services: all.map(EndsInTurn.wrapping),
             onServerRunning: { channel in

@@ -30,12 +30,31 @@ public struct BackgroundResponder<Base: HTTPResponder>: HTTPResponder where Base
     /// Answers the request through the wrapped responder.
     /// - Throws: What that throws, when the request added no task and staged no job.
     public func respond(to request: Request, context: Context) async throws -> Response {
-        let tasks = BackgroundTasks(runner: runner, logger: context.logger)
-        var response: Response
-        do {
-            response = try await BackgroundTasks.$current.withValue(tasks) {
+        // Those of a server that tells the end of its responses are bound already.
+        if let tasks = BackgroundTasks.current, tasks.adopt(by: runner, logger: context.logger) {
+            return try await respond(to: request, context, tasks, isTold: true) {
                 try await base.respond(to: request, context: context)
             }
+        }
+        let tasks = BackgroundTasks(runner: runner, logger: context.logger)
+        return try await respond(to: request, context, tasks, isTold: false) {
+            try await BackgroundTasks.$current.withValue(tasks) {
+                try await base.respond(to: request, context: context)
+            }
+        }
+    }
+
+    /// - Parameter isTold: The server hands the tasks over when the response is written; else its body does.
+    private func respond(
+        to request: Request,
+        _ context: Context,
+        _ tasks: BackgroundTasks,
+        isTold: Bool,
+        _ answer: () async throws -> Response
+    ) async throws -> Response {
+        var response: Response
+        do {
+            response = try await answer()
         } catch {
             guard !tasks.closeIfIdle(status: 500) else { throw error }
             if error is HTTPParserError {
@@ -49,19 +68,19 @@ public struct BackgroundResponder<Base: HTTPResponder>: HTTPResponder where Base
         // A body of unknown length may call code that adds tasks while it is written.
         let isStream = response.body.contentLength == nil
         if isStream || !tasks.closeIfIdle(status: response.status.code) {
-            try await finish(&response, tasks, context)
+            try await finish(&response, tasks, isTold: isTold)
         }
         return response
     }
 
-    private func finish(_ response: inout Response, _ tasks: BackgroundTasks, _ context: Context) async throws {
+    private func finish(_ response: inout Response, _ tasks: BackgroundTasks, isTold: Bool) async throws {
         if let problem = await tasks.flush(status: response.status.code) {
             response = ProblemResponse.make(for: problem)
         }
         tasks.responded(status: response.status.code)
         if runner.runsBeforeResponse {
             try await tasks.handOver(.complete)
-        } else {
+        } else if !isTold {
             response.body = response.body.handingOver(tasks)
         }
     }

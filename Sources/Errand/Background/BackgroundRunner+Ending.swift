@@ -16,19 +16,19 @@ extension BackgroundRunner {
             var ended: Ended?
             var retry: Duration?
             var error: (any Error)?
+            var timer: ClockTimer?
         }
         let now = clock.uptime
         let end: End = transact { state in
             guard let record = state.records[task.id], record.attempt == attempt else {
                 return (End(), Machine.Actions())
             }
-            record.timer?.cancel()
             state.records[task.id]?.timer = nil
             state.records[task.id]?.swiftTask = nil
             state.records[task.id]?.cancelReason = nil
             let (outcome, kind) = self.outcome(of: result, record.cancelReason, task)
             let (verdict, actions) = state.machine.ended(task.id, kind)
-            var end = End()
+            var end = End(timer: record.timer)
             if case .failed(let error) = outcome { end.error = error }
             switch verdict {
             case .ended:
@@ -43,6 +43,7 @@ extension BackgroundRunner {
             }
             return (end, actions)
         }
+        end.timer?.cancel()
         if let retry = end.retry { retryLater(task, attempt: attempt, after: retry, end.error) }
         if let ended = end.ended { finish(ended, duration: duration) }
     }

@@ -8,19 +8,14 @@ import Synchronization
 import Tracing
 
 extension BackgroundRunner {
-    /// Begins the next attempt of a task that was given a slot.
-    func launch(_ task: BackgroundTask) {
-        guard let (body, attempt) = task.beginAttempt() else { return }
-        let since = state.withLock { state in
-            state.records[task.id]?.attempt = attempt
-            state.records[task.id]?.timer = nil
-            return state.records[task.id]?.since ?? .zero
-        }
+    /// Runs an attempt as a task of its own.
+    func launch(_ launch: Launch) {
+        let (task, attempt, since) = (launch.task, launch.attempt, launch.since)
         let swiftTask = Task.detached(executorPreference: executor(for: task), priority: task.priority) { [self] in
             let started = clock.uptime
             metrics.started(afterWait: started - since)
             limit(task, attempt: attempt)
-            let result = await attemptBody(body, of: task, attempt: attempt, wait: started - since)
+            let result = await attemptBody(launch.body, of: task, attempt: attempt, wait: started - since)
             attemptEnded(task, attempt: attempt, result, duration: clock.uptime - started)
         }
         launched(swiftTask, task, attempt: attempt)
@@ -50,8 +45,7 @@ extension BackgroundRunner {
         wait: Duration
     ) async -> Result<Void, any Error> {
         var logger = task.logger
-        // All at once: handlers may render their metadata again each time it changes.
-        logger.handler.metadata.merge(metadata(task)) { $1 }
+        logger.handler = FactsLogHandler(logger.handler) { self.metadata(task) }
         logger.debug("background task started", metadata: [BackgroundLog.wait: "\(wait)"])
         let context = task.context(attempt: attempt)
         do {
@@ -76,8 +70,10 @@ extension BackgroundRunner {
         if configuration.trace == .link, let trace = task.trace {
             span.addLink(SpanLink(context: trace, attributes: [:]))
         }
-        span.attributes[BackgroundLog.id] = Int64(clamping: task.id)
-        span.attributes[BackgroundLog.attempt] = Int64(attempt)
+        if span.isRecording {
+            span.attributes[BackgroundLog.id] = Int64(clamping: task.id)
+            span.attributes[BackgroundLog.attempt] = Int64(attempt)
+        }
         do {
             try await ServiceContext.$current.withValue(span.context) { try await body() }
         } catch {
@@ -118,21 +114,18 @@ extension BackgroundRunner {
         _ delay: Duration,
         _ action: @escaping @Sendable (BackgroundRunner) -> Void
     ) {
-        let number: Int? = state.withLock { state in
-            guard state.records[task.id]?.attempt == attempt else { return nil }
-            state.records[task.id]?.timers += 1
-            return state.records[task.id]?.timers
-        }
-        guard let number else { return }
+        // Numbered before it is made: it may fire, and set the next one, before it is written down.
+        let number = timerNumber.add(1, ordering: .relaxed).newValue
         let timer = clock.schedule(after: delay) { [weak self] in
             if let self { action(self) }
         }
         // The other one that is left over: the one before, or this one when it has fired already and set the next,
         // or when the attempt has ended meanwhile.
         let leftOver: ClockTimer? = state.withLock { state in
-            guard let record = state.records[task.id], record.attempt == attempt, record.timers == number
+            guard let record = state.records[task.id], record.attempt == attempt, record.timerNumber < number
             else { return timer }
             state.records[task.id]?.timer = timer
+            state.records[task.id]?.timerNumber = number
             return record.timer
         }
         leftOver?.cancel()

@@ -33,8 +33,8 @@ extension BackgroundRunner {
         var attempt = 0
         var swiftTask: Task<Void, Never>?
         var timer: ClockTimer?
-        /// Counts the timers, so that one that fires before it is written down here cannot undo its successor.
-        var timers = 0
+        /// So that a timer that fires before it is written down here cannot undo its successor.
+        var timerNumber = 0
         var cancelReason: CancelReason?
         /// Who waits for the attempt when it runs inline; see `runInline`.
         var inline: InlineAnswer?
@@ -53,12 +53,21 @@ extension BackgroundRunner {
 
     /// What is to be done after the lock is released.
     struct Effects {
-        var launches: [BackgroundTask] = []
+        var launches: [Launch] = []
         var ended: [Ended] = []
         var resumes: [CheckedContinuation<Void, Never>] = []
         var queued = 0
         var running = 0
         var becameIdle = false
+    }
+
+    /// An attempt that begins.
+    struct Launch {
+        let task: BackgroundTask
+        let body: BackgroundTask.Body
+        let attempt: Int
+        /// When it could have started, had there been a slot.
+        let since: Duration
     }
 
     /// A task that has just ended, and who waits for that.
@@ -101,10 +110,18 @@ extension BackgroundRunner {
             return Ended(task: task, outcome: outcome, waiters: waiters)
         }
 
+        /// Begins the next attempt of a task that was given a slot; `nil` when it has ended.
+        private mutating func launch(_ id: TaskID) -> Launch? {
+            guard let record = records[id], let (body, attempt) = record.task.beginAttempt() else { return nil }
+            records[id]?.attempt = attempt
+            records[id]?.timer = nil
+            return Launch(task: record.task, body: body, attempt: attempt, since: record.since)
+        }
+
         /// Turns the machine's numbers into tasks and continuations.
         mutating func effects(of actions: Machine.Actions) -> Effects {
             var effects = Effects(queued: actions.queued, running: actions.running)
-            effects.launches = actions.start.compactMap { records[$0]?.task }
+            effects.launches = actions.start.compactMap { launch($0) }
             for id in actions.skip {
                 guard let task = records[id]?.task, let ended = end(task, .skipped) else { continue }
                 effects.ended.append(ended)
@@ -160,7 +177,7 @@ extension BackgroundRunner {
 
     func carryOut(_ effects: Effects) {
         metrics.changed(queued: effects.queued, running: effects.running)
-        for task in effects.launches { launch(task) }
+        for attempt in effects.launches { launch(attempt) }
         for ended in effects.ended { announce(ended) }
         for continuation in effects.resumes { continuation.resume() }
         if effects.becameIdle { signals.continuation.yield(.idle) }

@@ -55,6 +55,7 @@ public final class BackgroundRunner: Sendable {
     let tracer: (any Tracer)?
     let jobs: BackgroundJobStore?
     let onFailure: (@Sendable (BackgroundTaskReport, any Error) -> Void)?
+    let timerNumber = Atomic<Int>(0)
     let pool: ThreadPool
     let blockingPool: ThreadPool
     let probe: SharedPoolProbe?

@@ -20,6 +20,9 @@ public final class BackgroundTasks: Sendable {
     @TaskLocal public static var current: BackgroundTasks?
 
     struct State {
+        var logger: Logger
+        /// Made for a request that no responder has taken yet.
+        var isAdoptable = false
         /// Set when the runner has the tasks.
         ///
         /// From then on each addition is handed over at once.
@@ -38,16 +41,35 @@ public final class BackgroundTasks: Sendable {
         var isFlushed = false
     }
 
-    let runner: BackgroundRunner
-    let logger: Logger
+    package let runner: BackgroundRunner
     let state: Mutex<State>
 
     /// The tasks of a request whose log lines go to `logger`, with the request's id in its metadata.
     package init(runner: BackgroundRunner, logger: Logger, isHandedOver: Bool = false) {
         self.runner = runner
-        self.logger = logger
-        state = Mutex(State(isHandedOver: isHandedOver))
+        state = Mutex(State(logger: logger, isHandedOver: isHandedOver))
     }
+
+    /// The tasks of a request that nobody has read yet: what makes them also sees the end of the response. Whoever
+    /// answers the request adopts them.
+    package init(ofUnreadRequestFor runner: BackgroundRunner) {
+        self.runner = runner
+        state = Mutex(State(logger: runner.logger, isAdoptable: true))
+    }
+
+    /// Makes them the tasks of the request that this runner's responder answers now.
+    /// - Returns: False when they are another's, or somebody has answered already.
+    package func adopt(by runner: BackgroundRunner, logger: Logger) -> Bool {
+        guard runner === self.runner else { return false }
+        return state.withLock { state in
+            guard state.isAdoptable else { return false }
+            state.isAdoptable = false
+            state.logger = logger
+            return true
+        }
+    }
+
+    var logger: Logger { state.withLock { $0.logger } }
 
     /// The file-and-line name of a task that was given none.
     static func name(_ name: String?, _ file: String, _ line: Int) -> String { name ?? "\(file):\(line)" }
@@ -61,7 +83,7 @@ public final class BackgroundTasks: Sendable {
     ) -> BackgroundTask {
         var captured = logger
         let bound = Logger.current.handler.metadata
-        if !bound.isEmpty { captured.handler.metadata.merge(bound) { $1 } }
+        if !bound.isEmpty { captured.handler = FactsLogHandler(captured.handler) { bound } }
         return BackgroundTask(
             id: runner.makeID(),
             name: name,

@@ -3,6 +3,7 @@
 
 import DequeModule
 package import ErrandCore
+import Synchronization
 
 /// A fixed number of threads of our own with one line of work in front of them, first come first served.
 ///
@@ -115,6 +116,8 @@ extension ThreadPool {
         nonisolated(unsafe) private var state: State
         private let condition = ThreadCondition()
         private let isWatched: Bool
+        /// The length of the line, for threads that look without the lock.
+        private let length = Atomic<Int>(0)
 
         init(threads: Int, isWatched: Bool) {
             self.isWatched = isWatched
@@ -136,6 +139,7 @@ extension ThreadPool {
             defer { condition.unlock() }
             guard !state.isStopped else { return Placed() }
             state.line.append(work)
+            length.store(state.line.count, ordering: .relaxed)
             var placed = Placed(isAccepted: true)
             if state.idle >= state.line.count {
                 condition.signal()
@@ -192,12 +196,18 @@ extension ThreadPool {
             condition.lock()
             let last = state.holding[thread]
             state.holding[thread] = nil
+            if state.line.isEmpty && !state.isStopped {
+                condition.unlock()
+                linger()
+                condition.lock()
+            }
             while state.line.isEmpty && !state.isStopped {
                 state.idle += 1
                 condition.wait()
                 state.idle -= 1
             }
             let work = state.line.popFirst()
+            length.store(state.line.count, ordering: .relaxed)
             if case .job(_, let lane) = work {
                 state.holding[thread] = lane
                 state.stretch[thread] &+= 1
@@ -214,6 +224,16 @@ extension ThreadPool {
             for action in done { action() }
             return work
         }
+
+        /// Waits some microseconds for more work, giving the core to whoever wants it. Steps of short jobs come in
+        /// quick succession, and to fall asleep and be woken costs both sides more than such a step.
+        private func linger() {
+            for _ in 0..<Self.looks where length.load(ordering: .relaxed) == 0 { OSThread.yield() }
+        }
+
+        /// How often a thread looks before it sleeps: some microseconds; more of it costs a busy machine more than it
+        /// saves.
+        private static let looks = 3
 
         /// Who holds which thread; `nil`, and the watch ends, when nobody does and nobody waits.
         func sample() -> [BlockingWatchStateMachine.Sample]? {

@@ -1,11 +1,10 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-/// The way of one task onto the threads of a pool: a name and the pool.
+/// The way of tasks of one name onto the threads of a pool: the name and the pool.
 ///
-/// Each running job or background task has a lane of its own and prefers it as its executor. So every step
-/// the task takes arrives at the pool under the task's name, and a thread that is held for long can be blamed
-/// on somebody. Child tasks and default actors follow the preference; `Task {}` inside the work and actors
+/// Each job name and each background task has a lane of its own, which its tasks prefer as their executor. So every
+/// step they take arrives at the pool under that name, and a thread that is held for long can be blamed on somebody. Child tasks and default actors follow the preference; `Task {}` inside the work and actors
 /// with executors of their own do not.
 package final class WorkLane: TaskExecutor {
     /// Whom to blame: the name of the job or the background task.

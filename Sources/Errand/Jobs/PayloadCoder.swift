@@ -5,9 +5,13 @@ import Foundation
 
 /// Payload values to bytes and back: JSON, once on each side. The machinery never parses it again.
 enum PayloadCoder {
+    // Both may be used from several threads at once, and making one costs as much as a small payload.
+    private static let encoder = JSONEncoder()
+    private static let decoder = JSONDecoder()
+
     /// Encodes a value with the version of its type.
     static func encode(_ value: some Encodable, version: Int = 1) throws -> Payload {
-        Payload(bytes: Array(try JSONEncoder().encode(value)), format: .json, version: version)
+        Payload(bytes: Array(try encoder.encode(value)), format: .json, version: version)
     }
 
     /// Encodes what a handler returned.
@@ -32,7 +36,7 @@ enum PayloadCoder {
                 "the payload is '\(payload.format.rawValue)', not JSON; give \(type) its own decode(_:)"
             )
         }
-        return try JSONDecoder().decode(type, from: Data(payload.bytes))
+        return try decoder.decode(type, from: Data(payload.bytes))
     }
 
     /// The value as JSON with sorted names, equal for equal values.

@@ -14,7 +14,19 @@ final class ErrandMetrics: Sendable {
         var outcome: String
     }
 
+    /// What every attempt is measured with: found by one look, not by one for each metric.
+    private struct Line {
+        let wait: Metrics.Timer
+        var endings: [String: (count: Counter, duration: Metrics.Timer)] = [:]
+    }
+
+    private struct LineKey: Hashable {
+        var name: JobName
+        var queue: QueueName
+    }
+
     private struct Handles {
+        var lines: [LineKey: Line] = [:]
         var counters: [Key: Counter] = [:]
         var timers: [Key: Metrics.Timer] = [:]
         var gauges: [Key: Gauge] = [:]
@@ -36,12 +48,14 @@ final class ErrandMetrics: Sendable {
     }
 
     func started(_ record: JobRecord, after wait: Duration) {
-        timer("errand_job_wait", record.name, record.queue, "started").recordNanoseconds(nanoseconds(wait))
+        let timer = handles.withLock { line(of: record, in: &$0).wait }
+        timer.recordNanoseconds(nanoseconds(wait))
     }
 
     func ended(_ record: JobRecord, _ outcome: String, after run: Duration) {
-        counter("errand_attempts", record.name, record.queue, outcome).increment()
-        timer("errand_attempt_duration", record.name, record.queue, outcome).recordNanoseconds(nanoseconds(run))
+        let (count, duration) = handles.withLock { ending(outcome, of: record, in: &$0) }
+        count.increment()
+        duration.recordNanoseconds(nanoseconds(run))
     }
 
     func leaseLost(_ record: JobRecord) {
@@ -74,6 +88,36 @@ final class ErrandMetrics: Sendable {
             let age = counts.oldestReady[queue].map { max(counts.at - $0, .zero) } ?? .zero
             gauge("errand_queue_oldest_ready_seconds", "all", queue, "").record(age.inSeconds)
         }
+    }
+
+    private func line(of record: JobRecord, in handles: inout Handles) -> Line {
+        let key = LineKey(name: record.name, queue: record.queue)
+        if let line = handles.lines[key] { return line }
+        let dimensions = dimensions(of: record, "started", &handles)
+        let line = Line(wait: Metrics.Timer(label: "errand_job_wait", dimensions: dimensions, factory: factory))
+        handles.lines[key] = line
+        return line
+    }
+
+    private func ending(
+        _ outcome: String,
+        of record: JobRecord,
+        in handles: inout Handles
+    ) -> (count: Counter, duration: Metrics.Timer) {
+        var line = line(of: record, in: &handles)
+        if let ending = line.endings[outcome] { return ending }
+        let dimensions = dimensions(of: record, outcome, &handles)
+        let ending = (
+            Counter(label: "errand_attempts", dimensions: dimensions, factory: factory),
+            Metrics.Timer(label: "errand_attempt_duration", dimensions: dimensions, factory: factory)
+        )
+        line.endings[outcome] = ending
+        handles.lines[LineKey(name: record.name, queue: record.queue)] = line
+        return ending
+    }
+
+    private func dimensions(of record: JobRecord, _ outcome: String, _ handles: inout Handles) -> [(String, String)] {
+        dimensions(Key(label: "", name: bounded(record.name, &handles), queue: record.queue, outcome: outcome))
     }
 
     private func counter(_ label: String, _ name: JobName, _ queue: QueueName, _ outcome: String) -> Counter {

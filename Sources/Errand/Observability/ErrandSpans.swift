@@ -39,9 +39,11 @@ enum ErrandSpans {
         _ body: (_ fail: (any Error) -> Void) async -> Value
     ) async -> Value {
         await withSpan("run \(record.name)", context: .topLevel, ofKind: .consumer) { span in
-            span.attributes["errand.job.id"] = record.id.description
-            span.attributes["errand.job.queue"] = record.queue.rawValue
-            span.attributes["errand.job.attempt"] = record.attempt
+            if span.isRecording {
+                span.attributes["errand.job.id"] = record.id.description
+                span.attributes["errand.job.queue"] = record.queue.rawValue
+                span.attributes["errand.job.attempt"] = record.attempt
+            }
             if !record.trace.isEmpty {
                 var origin = ServiceContext.topLevel
                 InstrumentationSystem.instrument.extract(record.trace, into: &origin, using: DictionaryCarrier())

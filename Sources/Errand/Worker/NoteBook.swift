@@ -46,7 +46,13 @@ final class NoteBook: Sendable {
     /// settlement the store refuses it.
     func flush(_ lease: Lease) async {
         // What the timer took a moment ago must arrive before the settlement, too.
-        let underWay = state.withLock { $0.writes.values.filter { $0.leases.contains(lease) }.map(\.end) }
+        let (isQuiet, underWay) = state.withLock { state in
+            (
+                state.pending.isEmpty && state.writes.isEmpty,
+                state.writes.values.filter { $0.leases.contains(lease) }.map(\.end)
+            )
+        }
+        if isQuiet { return }
         for write in underWay { await write.wait() }
         if let note = take(lease) { await write([note]) }
     }

@@ -11,10 +11,10 @@ final class RunningJobs: Sendable {
         jobs.withLock { $0[job.lease.job] = job }
     }
 
-    /// Forgets a job whose outcome reached the store or was given up. A newer claim of the same job stays.
-    func remove(_ job: RunningJob) {
+    /// Forgets jobs whose outcome reached the store or was given up. A newer claim of the same job stays.
+    func remove(_ settled: [RunningJob]) {
         jobs.withLock { jobs in
-            if jobs[job.lease.job]?.lease == job.lease { jobs[job.lease.job] = nil }
+            for job in settled where jobs[job.lease.job]?.lease == job.lease { jobs[job.lease.job] = nil }
         }
     }
 

@@ -28,15 +28,19 @@ public final class Worker: Service, Sendable {
     let vitals: Mutex<Vitals>
     let jobs: RunningJobs
     let notes: NoteBook
-    let settler: CallBatcher<Settlement, SettleWriter.Result>
+    let endings = SettleQueue()
+    let settleWriter: SettleWriter
     /// Where handlers run.
     let pool: ThreadPool
-    /// Where claims, maintenance and shutdown run.
+    /// The way there, for each job name.
+    let lanes: [JobName: WorkLane]
+    /// Where claims, settling, maintenance and shutdown run.
     let control: WorkLane
     /// Where beats run: a thread of their own, so that nothing can make the worker miss them.
     let beatLane: WorkLane
     let claimWakeUp: WakeUp
     let startWakeUp = WakeUp()
+    let settleWakeUp = WakeUp()
     let beatWakeUp: WakeUp
     let maintenanceWakeUp: WakeUp
     let shutdownWakeUp: WakeUp
@@ -86,8 +90,7 @@ public final class Worker: Service, Sendable {
         notes = NoteBook(store: store, clock: clock, interval: configuration.noteInterval)
         let mustExit = ExitFlag()
         exitFlag = mustExit
-        let writer = SettleWriter(store: store, clock: clock, logger: logger, mustExit: { mustExit.isSet })
-        settler = CallBatcher(limit: 1000) { await writer.write($0) }
+        settleWriter = SettleWriter(store: store, clock: clock, logger: logger, mustExit: { mustExit.isSet })
 
         let watchLogger = logger
         let watch = BlockingWatch(threshold: configuration.blockingThreshold, clock: clock) { lane, duration in
@@ -98,7 +101,11 @@ public final class Worker: Service, Sendable {
             events.publish(.blocking(JobName(lane), duration))
         }
         let threads = configuration.threads ?? max(SystemFacts.cores, 2)
-        pool = ThreadPool(threads: threads, name: "errand-job", clock: clock, watch: watch)
+        let pool = ThreadPool(threads: threads, name: "errand-job", clock: clock, watch: watch)
+        self.pool = pool
+        lanes = Dictionary(
+            uniqueKeysWithValues: handlers.names.keys.map { ($0, WorkLane(name: $0.rawValue, pool: pool)) }
+        )
         controlPool = ThreadPool(threads: 1, name: "errand-control", clock: clock)
         beatPool = ThreadPool(threads: 1, name: "errand-beat", clock: clock)
         control = WorkLane(name: "control", pool: controlPool)
@@ -143,6 +150,7 @@ public final class Worker: Service, Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask(executorPreference: control) { await self.claimLoop() }
             group.addTask(executorPreference: control) { await self.startLoop() }
+            group.addTask(executorPreference: control) { await self.settleLoop() }
             group.addTask(executorPreference: beatLane) { await self.beatLoop() }
             group.addTask(executorPreference: control) { await self.maintenanceLoop() }
             await shutDown()

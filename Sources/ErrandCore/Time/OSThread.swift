@@ -24,6 +24,9 @@ package enum OSThread {
         return isStarted
     }
 
+    /// Gives the core to another thread that is ready to run, if there is one.
+    package static func yield() { sched_yield() }
+
     private static func create(_ start: UnsafeMutableRawPointer) -> Bool {
         #if canImport(Darwin)
         var thread: pthread_t?

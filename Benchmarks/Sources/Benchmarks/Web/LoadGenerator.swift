@@ -34,7 +34,8 @@ struct LoadGenerator {
                 group.addTask {
                     let promise = loop.makePromise(of: [Double].self)
                     let channel =
-                        try await ClientBootstrap(group: loop).channelInitializer { channel in
+                        try await ClientBootstrap(group: loop)
+                        .channelInitializer { channel in
                             channel.eventLoop.makeCompletedFuture {
                                 let asker = Asker(request: request, until: until, done: promise)
                                 try channel.pipeline.syncOperations.addHandler(asker)
