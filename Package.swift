@@ -73,7 +73,15 @@ let package = Package(
             dependencies: ["Errand", "ErrandTesting", inMemoryLogging, metricsTestKit, inMemoryTracing]
         ),
         .testTarget(name: "StoreConformanceTests", dependencies: ["ErrandTesting", "ErrandSQLite"]),
-        .testTarget(name: "ErrandSQLiteTests", dependencies: ["ErrandSQLite", "ErrandTesting", subprocess]),
+        .executableTarget(
+            name: "TwinProcess",
+            dependencies: ["Errand", "ErrandSQLite", log],
+            path: "Tests/Support/TwinProcess"
+        ),
+        .testTarget(
+            name: "ErrandSQLiteTests",
+            dependencies: ["Errand", "ErrandSQLite", "ErrandTesting", "TwinProcess", grdb, log, subprocess]
+        ),
         .testTarget(
             name: "ErrandHummingbirdTests",
             dependencies: [

@@ -1,0 +1,217 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import Errand
+import ErrandTesting
+import Foundation
+import GRDB
+import Logging
+import Testing
+
+@testable import ErrandSQLite
+
+/// One cut: a store works on a volatile disk until the power goes, and is then opened on what is left.
+struct PowerCut {
+    /// How a cut is made; the same for both durabilities.
+    struct Plan: Sendable {
+        var seed: UInt64
+        var cut: VolatileDisk.Cut
+        /// The database is made under the cut, too.
+        var startsEmpty: Bool
+    }
+
+    /// What one or several cuts came to.
+    struct Outcome: Sendable {
+        var cuts = 0
+        var acknowledged = 0
+        /// Acknowledged jobs that are not there.
+        var lost = 0
+        /// Acknowledged claims and ends that are not there, of jobs that are.
+        var undone = 0
+        var torn = 0
+        var inCheckpoint = 0
+        var inCommit = 0
+        var damaged = 0
+        var miscounted = 0
+
+        static func += (total: inout Outcome, one: Outcome) {
+            total.cuts += one.cuts
+            total.acknowledged += one.acknowledged
+            total.lost += one.lost
+            total.undone += one.undone
+            total.torn += one.torn
+            total.inCheckpoint += one.inCheckpoint
+            total.inCommit += one.inCommit
+            total.damaged += one.damaged
+            total.miscounted += one.miscounted
+        }
+    }
+
+    /// A database that was made and closed in peace.
+    let template: [String: [UInt8]]
+    let durability: StoreDescription.Durability
+
+    func run(_ plan: Plan) async throws -> Outcome {
+        var outcome = Outcome(cuts: 1)
+        let promises = Acknowledgements()
+        let wreck = try await withTemporaryFolder { folder in
+            try await work(in: folder, plan, promises).wreck
+        }
+        outcome.inCheckpoint = wreck.moment == .checkpoint ? 1 : 0
+        outcome.inCommit = wreck.moment == .commit ? 1 : 0
+        outcome.torn = wreck.isTorn ? 1 : 0
+        try await withTemporaryFolder { folder in
+            for (name, content) in wreck.files { try Data(content).write(to: URL(filePath: "\(folder)/\(name)")) }
+            try await inspect("\(folder)/jobs.db", promises.all, &outcome)
+        }
+        return outcome
+    }
+
+    /// How many calls the work makes that could be the last.
+    func countCalls(_ plan: Plan) async throws -> (all: Int, checkpoints: Int) {
+        try await withTemporaryFolder { try await work(in: $0, plan, Acknowledgements()).calls }
+    }
+
+    // MARK: Until the cut
+
+    private func work(
+        in folder: String,
+        _ plan: Plan,
+        _ promises: Acknowledgements
+    ) async throws -> (wreck: VolatileDisk.Wreck, calls: (all: Int, checkpoints: Int)) {
+        let chance = SeededGenerator(seed: plan.seed)
+        let files = plan.startsEmpty ? [:] : template
+        let disk = try VolatileDisk(folder: folder, files: files, cut: plan.cut, chance: chance)
+        defer { disk.unmount() }
+        // Between the two the store is closed, which copies and removes the log.
+        for isLast in [false, true] where !disk.isCut { try await session(on: disk, plan, promises, isLast) }
+        let wreck = disk.cut()
+        return (wreck, disk.calls)
+    }
+
+    private func session(
+        on disk: VolatileDisk,
+        _ plan: Plan,
+        _ promises: Acknowledgements,
+        _ isLast: Bool
+    ) async throws {
+        let store: SQLiteStore
+        do {
+            store = try SQLiteStore(path: disk.folder + "/jobs.db", configuration: configuration)
+        } catch  where disk.isCut {
+            return
+        }
+        let recorded = AcknowledgingStore(store, on: disk, promises)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { try? await Self.worker(of: recorded).run() }
+            do {
+                try await Self.enqueue(into: recorded, seed: plan.seed)
+            } catch  where disk.isCut {
+            } catch {
+                Issue.record(error, "with the power on")
+            }
+            // While the worker works.
+            if isLast { _ = disk.cut() }
+            group.cancelAll()
+        }
+        try? await store.close()
+    }
+
+    private var configuration: SQLiteConfiguration {
+        var configuration = SQLiteConfiguration(durability: durability)
+        // So that the log is copied, restarted and cut off again and again.
+        configuration.checkpointPages = 24
+        configuration.logFileLimit = 128 << 10
+        configuration.wakeUp = .poll
+        configuration.readers = 1
+        return configuration
+    }
+
+    private static func worker(of store: some JobStore) -> Worker {
+        var configuration = WorkerConfiguration()
+        configuration.concurrency = 8
+        configuration.threads = 1
+        (configuration.shutdown.cancelAfter, configuration.shutdown.giveBackAfter) = (.zero, .zero)
+        configuration.shutdown.exitAfter = .zero
+        var handlers = JobHandlers()
+        handlers.add(Parcel.self) { parcel, _ in
+            if parcel.number.isMultiple(of: 7) { throw JobControl.fail(reason: "no such address") }
+            if parcel.number.isMultiple(of: 5) { throw JobControl.snooze(for: .hours(1)) }
+        }
+        let logger = Logger(label: "power loss") { _ in SwiftLogNoOpLogHandler() }
+        return Worker(store: store, handlers: handlers, configuration: configuration, logger: logger)
+    }
+
+    /// One by one, by several at once, and many in one call, in an order that the seed gives.
+    private static func enqueue(into store: some JobStore, seed: UInt64) async throws {
+        var configuration = JobClientConfiguration()
+        configuration.retryFor = .zero
+        let client = JobClient(store: store, configuration: configuration)
+        var chance = SeededGenerator(seed: seed)
+        for way in [0, 1, 2].shuffled(using: &chance) {
+            let parcels = (0..<24)
+                .map { _ in
+                    Parcel(number: .random(in: 0..<1000, using: &chance), size: .random(in: 0..<1500, using: &chance))
+                }
+            switch way {
+            case 0: for parcel in parcels.prefix(12) { try await client.enqueue(parcel) }
+            case 1: try await client.enqueue(contentsOf: parcels)
+            default:
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for start in 0..<4 {
+                        group.addTask {
+                            for parcel in parcels[(start * 6)..<(start * 6 + 6)] { try await client.enqueue(parcel) }
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+            }
+        }
+    }
+
+    // MARK: After the cut
+
+    private func inspect(
+        _ path: String,
+        _ promises: [JobID: Acknowledgements.Promise],
+        _ outcome: inout Outcome
+    ) async throws {
+        let plain = try DatabaseQueue(path: path)
+        let verdict = try await plain.read { try String.fetchAll($0, sql: "PRAGMA integrity_check") }
+        try plain.close()
+        if verdict != ["ok"] {
+            outcome.damaged = 1
+            print("power loss: \(verdict)")
+        }
+        let store = try SQLiteStore(path: path, configuration: configuration)
+        outcome.acknowledged = promises.count
+        let records = try await store.jobs(Array(promises.keys), parts: [])
+        outcome.lost = promises.count - records.count
+        outcome.undone = records.count { promises[$0.id]?.isKept(by: $0) == false }
+        outcome.miscounted = try await store.maintain(.recount).affected
+        // It takes new jobs.
+        let new = try await JobClient(store: store).enqueue(Parcel(number: 1, size: 0))
+        #expect(try await new.record().state == .ready)
+        try await store.close()
+    }
+}
+
+/// A job of some size.
+struct Parcel: Job {
+    static let name: JobName = "parcel"
+    var number: Int
+    var content: String
+
+    init(number: Int, size: Int) {
+        self.number = number
+        content = String(repeating: "x", count: size)
+    }
+}
+
+/// Runs `body` with a new folder, its path as SQLite sees it, that is gone afterwards.
+func withTemporaryFolder<Value>(_ body: (String) async throws -> Value) async throws -> Value {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "errand-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    return try await body(folder.resolvingSymlinksInPath().path)
+}
