@@ -33,6 +33,8 @@ struct PowerCut {
         var inCommit = 0
         var damaged = 0
         var miscounted = 0
+        /// Jobs without the application's row that was committed with them, or the other way round.
+        var parted = 0
 
         static func += (total: inout Outcome, one: Outcome) {
             total.cuts += one.cuts
@@ -44,12 +46,17 @@ struct PowerCut {
             total.inCommit += one.inCommit
             total.damaged += one.damaged
             total.miscounted += one.miscounted
+            total.parted += one.parted
         }
     }
 
     /// A database that was made and closed in peace.
-    let template: [String: [UInt8]]
-    let durability: StoreDescription.Durability
+    let template: [String: Data]
+    var durability: StoreDescription.Durability
+    /// The jobs live in the application's own pool, and some are enqueued in its transactions.
+    var isShared = false
+    /// The disk says that it flushed and did not.
+    var diskLies = false
 
     func run(_ plan: Plan) async throws -> Outcome {
         var outcome = Outcome(cuts: 1)
@@ -61,7 +68,12 @@ struct PowerCut {
         outcome.inCommit = wreck.moment == .commit ? 1 : 0
         outcome.torn = wreck.isTorn ? 1 : 0
         try await withTemporaryFolder { folder in
-            for (name, content) in wreck.files { try Data(content).write(to: URL(filePath: "\(folder)/\(name)")) }
+            for (name, content) in wreck.files { try content.write(to: URL(filePath: "\(folder)/\(name)")) }
+            // Nobody flushes the index of the log: anything may be in it.
+            if plan.seed.isMultiple(of: 2), wreck.files["jobs.db-wal"] != nil {
+                let junk = Data(repeating: UInt8(truncatingIfNeeded: plan.seed >> 8), count: 32 << 10)
+                try junk.write(to: URL(filePath: "\(folder)/jobs.db-shm"))
+            }
             try await inspect("\(folder)/jobs.db", promises.all, &outcome)
         }
         return outcome
@@ -81,7 +93,7 @@ struct PowerCut {
     ) async throws -> (wreck: VolatileDisk.Wreck, calls: (all: Int, checkpoints: Int)) {
         let chance = SeededGenerator(seed: plan.seed)
         let files = plan.startsEmpty ? [:] : template
-        let disk = try VolatileDisk(folder: folder, files: files, cut: plan.cut, chance: chance)
+        let disk = try VolatileDisk(folder: folder, files: files, cut: plan.cut, lies: diskLies, chance: chance)
         defer { disk.unmount() }
         // Between the two the store is closed, which copies and removes the log.
         for isLast in [false, true] where !disk.isCut { try await session(on: disk, plan, promises, isLast) }
@@ -95,9 +107,9 @@ struct PowerCut {
         _ promises: Acknowledgements,
         _ isLast: Bool
     ) async throws {
-        let store: SQLiteStore
+        let (store, pool): (SQLiteStore, DatabasePool?)
         do {
-            store = try SQLiteStore(path: disk.folder + "/jobs.db", configuration: configuration)
+            (store, pool) = try await open(disk.folder + "/jobs.db")
         } catch  where disk.isCut {
             return
         }
@@ -106,6 +118,7 @@ struct PowerCut {
             group.addTask { try? await Self.worker(of: recorded).run() }
             do {
                 try await Self.enqueue(into: recorded, seed: plan.seed)
+                if let pool { try await Self.enqueue(into: store, in: pool, on: disk, promises) }
             } catch  where disk.isCut {
             } catch {
                 Issue.record(error, "with the power on")
@@ -115,6 +128,23 @@ struct PowerCut {
             group.cancelAll()
         }
         try? await store.close()
+        try? pool?.close()
+    }
+
+    private func open(_ path: String) async throws -> (SQLiteStore, DatabasePool?) {
+        guard isShared else { return (try SQLiteStore(path: path, configuration: configuration), nil) }
+        let pool = try DatabasePool(path: path)
+        do {
+            try await pool.writeWithoutTransaction { [durability] db in
+                try db.execute(sql: "PRAGMA synchronous = \(durability == .powerLoss ? "FULL" : "NORMAL")")
+                try db.execute(sql: "PRAGMA wal_autocheckpoint = 24")
+                try db.execute(sql: "CREATE TABLE IF NOT EXISTS orders (job TEXT NOT NULL PRIMARY KEY)")
+            }
+            return (try SQLiteStore(sharing: pool, configuration: configuration), pool)
+        } catch {
+            try? pool.close()
+            throw error
+        }
     }
 
     private var configuration: SQLiteConfiguration {
@@ -131,6 +161,7 @@ struct PowerCut {
         var configuration = WorkerConfiguration()
         configuration.concurrency = 8
         configuration.threads = 1
+        configuration.queues = [.default: .init(), Self.orders: .init()]
         (configuration.shutdown.cancelAfter, configuration.shutdown.giveBackAfter) = (.zero, .zero)
         configuration.shutdown.exitAfter = .zero
         var handlers = JobHandlers()
@@ -169,6 +200,27 @@ struct PowerCut {
         }
     }
 
+    /// Jobs that are stored in the application's transactions, each with a row of its own.
+    private static func enqueue(
+        into store: SQLiteStore,
+        in pool: DatabasePool,
+        on disk: VolatileDisk,
+        _ promises: Acknowledgements
+    ) async throws {
+        let client = JobClient(store: store)
+        for number in 0..<24 {
+            let id = try await pool.write { db in
+                let options = EnqueueOptions(queue: Self.orders)
+                let id = try client.enqueue(Parcel(number: number, size: 300), options: options, in: db).id
+                try db.execute(sql: "INSERT INTO orders (job) VALUES (?)", arguments: [id.description])
+                return id
+            }
+            disk.whilePowered { promises.inserted([.stored(id)]) }
+        }
+    }
+
+    private static let orders: QueueName = "orders"
+
     // MARK: After the cut
 
     private func inspect(
@@ -176,23 +228,47 @@ struct PowerCut {
         _ promises: [JobID: Acknowledgements.Promise],
         _ outcome: inout Outcome
     ) async throws {
-        let plain = try DatabaseQueue(path: path)
-        let verdict = try await plain.read { try String.fetchAll($0, sql: "PRAGMA integrity_check") }
-        try plain.close()
-        if verdict != ["ok"] {
+        guard Self.isWhole(path) else {
             outcome.damaged = 1
-            print("power loss: \(verdict)")
+            return
         }
+        // On a real disk, which need not flush.
+        var configuration = configuration
+        configuration.durability = .processCrash
         let store = try SQLiteStore(path: path, configuration: configuration)
         outcome.acknowledged = promises.count
         let records = try await store.jobs(Array(promises.keys), parts: [])
         outcome.lost = promises.count - records.count
         outcome.undone = records.count { promises[$0.id]?.isKept(by: $0) == false }
         outcome.miscounted = try await store.maintain(.recount).affected
+        outcome.parted = try await isShared ? parted(in: store) : 0
+        // What ran can run again.
+        _ = try await store.maintain(.rescue(silence: .zero))
+        #expect(try await store.count(JobFilter(states: [.running]), limit: 1).value == 0)
         // It takes new jobs.
         let new = try await JobClient(store: store).enqueue(Parcel(number: 1, size: 0))
         #expect(try await new.record().state == .ready)
         try await store.close()
+    }
+
+    /// By SQLite itself, before anything of ours looks at it.
+    private static func isWhole(_ path: String) -> Bool {
+        do {
+            let plain = try DatabaseQueue(path: path)
+            defer { try? plain.close() }
+            return try plain.read { try String.fetchAll($0, sql: "PRAGMA integrity_check") } == ["ok"]
+        } catch {
+            return false
+        }
+    }
+
+    private func parted(in store: SQLiteStore) async throws -> Int {
+        let rows = try await store.pool.read { db in
+            guard try db.tableExists("orders") else { return [String]() }
+            return try String.fetchAll(db, sql: "SELECT job FROM orders")
+        }
+        let page = try await store.list(JobFilter(queues: [Self.orders]), page: JobPageRequest(limit: 1000))
+        return Set(rows).symmetricDifference(page.jobs.map(\.id.description)).count
     }
 }
 

@@ -32,7 +32,7 @@ final class VolatileDisk: Sendable {
 
     /// What the cut left.
     struct Wreck: Sendable {
-        var files: [String: [UInt8]]
+        var files: [String: Data]
         var moment: Moment
         var isTorn: Bool
     }
@@ -70,15 +70,16 @@ final class VolatileDisk: Sendable {
 
     let folder: String
     private let cutAt: Cut
+    private let lies: Bool
     private let state: Mutex<State>
 
-    /// A disk in this folder, which is empty or gets `files`, flushed.
-    init(folder: String, files: [String: [UInt8]] = [:], cut: Cut, chance: SeededGenerator) throws {
+    /// A disk in this folder, which is empty or gets `files`, flushed. One that `lies` says that it flushes and does not.
+    init(folder: String, files: [String: Data] = [:], cut: Cut, lies: Bool = false, chance: SeededGenerator) throws {
         self.folder = folder
-        cutAt = cut
+        (cutAt, self.lies) = (cut, lies)
         var state = State(chance: chance)
         for (name, content) in files {
-            try Data(content).write(to: URL(filePath: "\(folder)/\(name)"))
+            try content.write(to: URL(filePath: "\(folder)/\(name)"))
             state.names[name] = state.files.count
             state.files.append(VolatileFile(flushed: content))
         }
@@ -127,7 +128,7 @@ final class VolatileDisk: Sendable {
     }
 
     func write(_ handle: Handle, _ bytes: UnsafeRawBufferPointer, at offset: Int, _ real: () -> Int32) -> Int32 {
-        change(handle, { .write(offset: offset, bytes: Array(bytes)) }, .SQLITE_IOERR_WRITE, real)
+        change(handle, { .write(offset: offset, bytes: Data(bytes)) }, .SQLITE_IOERR_WRITE, real)
     }
 
     func truncate(_ handle: Handle, to size: Int, _ real: () -> Int32) -> Int32 {
@@ -160,6 +161,7 @@ final class VolatileDisk: Sendable {
                 _ = Self.cut(&state, at: Self.moment(handle.role, state))
                 return ResultCode.SQLITE_IOERR_FSYNC.rawValue
             }
+            if lies { return SQLITE_OK }
             state.files[handle.file].flush()
             if handle.role == .database { state.isCheckpointing = false }
             if handle.flushesFolder.exchange(false, ordering: .relaxed) { state.flushedNames = state.names }
@@ -207,7 +209,7 @@ final class VolatileDisk: Sendable {
     private static func cut(_ state: inout State, at moment: Moment) -> Wreck {
         let survival = survival(&state)
         var survivors = Survivors()
-        var files: [String: [UInt8]] = [:]
+        var files: [String: Data] = [:]
         for name in Set(state.names.keys).union(state.flushedNames.keys).sorted() {
             var file = state.flushedNames[name]
             if let new = state.names[name] as Int??, new != file, survival != .nothing {

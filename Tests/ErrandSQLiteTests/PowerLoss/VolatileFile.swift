@@ -2,12 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ErrandTesting
+import Foundation
 
 /// The bytes of a file as a disk has them: what was flushed, and the changes since, in order.
 struct VolatileFile {
     struct Change {
         enum Kind {
-            case write(offset: Int, bytes: [UInt8])
+            case write(offset: Int, bytes: Data)
             case truncate(Int)
         }
 
@@ -19,10 +20,10 @@ struct VolatileFile {
     /// What drives write as a whole; SQLite, too, relies on no more.
     static let sector = 512
 
-    private(set) var flushed: [UInt8] = []
+    private(set) var flushed: Data = Data()
     private(set) var pending: [Change] = []
 
-    init(flushed: [UInt8] = []) {
+    init(flushed: Data = Data()) {
         self.flushed = flushed
     }
 
@@ -34,8 +35,7 @@ struct VolatileFile {
     }
 
     /// What is there after the power went.
-    func remains(_ survival: Survival, counting bytes: inout Survivors, using chance: inout SeededGenerator) -> [UInt8]
-    {
+    func remains(_ survival: Survival, counting bytes: inout Survivors, using chance: inout SeededGenerator) -> Data {
         var content = flushed
         for change in pending {
             switch change.kind {
@@ -50,7 +50,7 @@ struct VolatileFile {
                     let survives = survival.keeps(change.number, using: &chance)
                     bytes.count(end - start, survived: survives)
                     if survives {
-                        Self.apply(.write(offset: offset + start, bytes: Array(written[start..<end])), to: &content)
+                        Self.apply(.write(offset: offset + start, bytes: Data(written[start..<end])), to: &content)
                     }
                     start = end
                 }
@@ -59,20 +59,15 @@ struct VolatileFile {
         return content
     }
 
-    private static func apply(_ change: Change.Kind, to content: inout [UInt8]) {
+    private static func apply(_ change: Change.Kind, to content: inout Data) {
         switch change {
-        case .truncate(let size):
-            if size < content.count {
-                content.removeLast(content.count - size)
-            } else {
-                content.append(contentsOf: repeatElement(0, count: size - content.count))
-            }
+        case .truncate(let size): content.count = size
         case .write(let offset, let bytes):
-            let end = offset + bytes.count
-            if end > content.count { content.append(contentsOf: repeatElement(0, count: end - content.count)) }
+            content.count = max(content.count, offset + bytes.count)
             content.withUnsafeMutableBytes { content in
-                bytes.withUnsafeBytes {
-                    UnsafeMutableRawBufferPointer(rebasing: content[offset..<end]).copyMemory(from: $0)
+                bytes.withUnsafeBytes { bytes in
+                    let place = UnsafeMutableRawBufferPointer(rebasing: content[offset..<(offset + bytes.count)])
+                    place.copyMemory(from: bytes)
                 }
             }
         }

@@ -14,7 +14,7 @@ import Testing
 @Suite("Two processes on one file", .serialized, .timeLimit(.minutes(2)))
 struct TwoProcessesTests {
     enum WakeUps: Sendable, CaseIterable {
-        case work
+        case arrive
         case areDropped
     }
 
@@ -29,7 +29,7 @@ struct TwoProcessesTests {
     func wakeUp(_ wakeUps: WakeUps) async throws {
         try await run(wakeUps) { pair in
             var waits: [Double] = []
-            for number in 0..<(wakeUps == .work ? 50 : 10) {
+            for number in 0..<(wakeUps == .arrive ? 50 : 10) {
                 let start = SystemClock.shared.uptime
                 let id = try await pair.near.client.enqueue(Note(text: "\(number)")).id
                 let words = try await pair.far.lines.words(after: "ran \(id)")
@@ -43,7 +43,7 @@ struct TwoProcessesTests {
             )
             try await pair.far.send("heard")
             let heard = try await pair.far.lines.words(after: "heard").first.flatMap(Int.init)
-            #expect(wakeUps == .work ? heard ?? 0 > 0 : heard == 0)
+            #expect(wakeUps == .arrive ? heard ?? 0 > 0 : heard == 0)
         }
     }
 
@@ -115,7 +115,9 @@ struct TwoProcessesTests {
                 #expect(report.rescued.isEmpty)
                 let start = SystemClock.shared.uptime
                 try await pair.far.kill()
-                #expect(try await pair.said.words(after: "started \(handle.id)") == ["2", "precious"])
+                let started = try await pair.said.words(after: "started \(handle.id)")
+                #expect(started.last == "precious")
+                #expect(started.first.flatMap(Int.init) ?? 0 > 1)
                 let wait = (SystemClock.shared.uptime - start).inSeconds * 1000
                 print("two processes, wake-ups \(wakeUps): killed to started again, \(wait.rounded()) ms")
                 pair.near.finish(handle.id)
@@ -137,10 +139,12 @@ struct TwoProcessesTests {
         try await run(wakeUps, farWorks: false) { pair in
             var wins = (near: 0, far: 0)
             for round in 0..<100 {
-                let rule = round.isMultiple(of: 2) ? "keep" : "refuse"
-                try await pair.far.send("unique key-\(round) \(rule)")
-                let near = try await pair.near.unique("key-\(round)", rule).split(separator: " ").map(String.init)
-                let far = try await pair.far.lines.words(after: "unique key-\(round)")
+                let (key, rule) = ("key-\(round)", round.isMultiple(of: 2) ? "keep" : "refuse")
+                try await pair.far.send("unique \(key) \(rule)")
+                // The road to the other process is longer, so it often gets a start.
+                if round % 4 < 2 { _ = try await pair.far.lines.words(after: "wants \(key)") }
+                let near = try await pair.near.unique(key, rule).split(separator: " ").map(String.init)
+                let far = try await pair.far.lines.words(after: "unique \(key) \(rule)")
                 let (winner, loser) = near.first == "stored" ? (near, far) : (far, near)
                 #expect(winner.first == "stored")
                 #expect(loser.first == (rule == "keep" ? "duplicate" : "conflict"))
@@ -150,8 +154,11 @@ struct TwoProcessesTests {
             print(
                 "two processes, wake-ups \(wakeUps): 100 keys, \(wins.near) won by this one, \(wins.far) by the other"
             )
-            let count = try await pair.near.client.count(JobFilter())
-            #expect(count.value == 100)
+            #expect(try await pair.near.client.count(JobFilter()).value == 100)
+            try await pair.near.client.cancel(matching: JobFilter(), reason: "over")
+            #expect(try await pair.near.unique("key-0", "refuse").hasPrefix("stored"))
+            try await pair.far.send("unique key-1 again")
+            #expect(try await pair.far.lines.words(after: "unique key-1 again").first == "stored")
         }
     }
 
@@ -199,7 +206,7 @@ struct TwoProcessesTests {
             settings.works = farWorks
             let (_, status) = try await FarProcess.run(settings) { far in
                 // Until then this process believes that it is alone and tells nobody.
-                while wakeUps == .work, near.store.signals?.hasCompany != true { await Task.yield() }
+                while wakeUps == .arrive, near.store.signals?.hasCompany != true { await Task.yield() }
                 try await body(Pair(near: near, said: said, far: far))
             }
             try await near.store.close()

@@ -80,7 +80,7 @@ final class Twin: Sendable {
     /// |---|---|
     /// | `finish ID` | |
     /// | `await ID` | `awaiting ID`, then `result ID TEXT` |
-    /// | `unique KEY RULE` | `unique KEY`, then what ``unique(_:_:)`` gives |
+    /// | `unique KEY RULE` | `wants KEY`, then `unique KEY RULE` and what ``unique(_:_:)`` gives |
     /// | `heard` | `heard COUNT` |
     func obey(_ line: String) async throws {
         let words = line.split(separator: " ").map(String.init)
@@ -92,7 +92,9 @@ final class Twin: Sendable {
             say("awaiting \(id)")
             let result = try await JobHandle<Stay>(id: id, client: client).result(timeout: .minutes(5))
             say("result \(id) \(result)")
-        case ("unique", 3): say("unique \(words[1]) \(try await unique(words[1], words[2]))")
+        case ("unique", 3):
+            say("wants \(words[1])")
+            say("\(line) \(try await unique(words[1], words[2]))")
         case ("heard", 1): say("heard \(heard)")
         default: say("failed \(line): no such command")
         }

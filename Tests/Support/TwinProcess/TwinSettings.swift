@@ -32,7 +32,7 @@ struct TwinSettings: Sendable, Codable {
     }
 
     var store: SQLiteConfiguration {
-        var configuration = SQLiteConfiguration(durability: .processCrash)
+        var configuration = SQLiteConfiguration()
         configuration.wakeUp = hasSignals ? .watch : .poll
         return configuration
     }
