@@ -18,6 +18,8 @@ struct PowerCut {
         var cut: VolatileDisk.Cut
         /// The database is made under the cut, too.
         var startsEmpty: Bool
+        /// Two stores use the file at once, as two processes would.
+        var isCrowded = false
     }
 
     /// What one or several cuts came to.
@@ -107,33 +109,42 @@ struct PowerCut {
         _ promises: Acknowledgements,
         _ isLast: Bool
     ) async throws {
-        let (store, pool): (SQLiteStore, DatabasePool?)
+        var stores: [(store: SQLiteStore, pool: DatabasePool?)] = []
         do {
-            (store, pool) = try await open(disk.folder + "/jobs.db")
-        } catch  where disk.isCut {
-            return
+            for _ in 0..<(plan.isCrowded ? 2 : 1) { stores.append(try await open(disk.folder + "/jobs.db")) }
+        } catch {
+            guard disk.isCut else { throw error }
         }
-        let recorded = AcknowledgingStore(store, on: disk, promises)
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { try? await Self.worker(of: recorded).run() }
-            do {
-                try await Self.enqueue(into: recorded, seed: plan.seed)
-                if let pool { try await Self.enqueue(into: store, in: pool, on: disk, promises) }
-            } catch  where disk.isCut {
-            } catch {
-                Issue.record(error, "with the power on")
+        await withTaskGroup(of: Void.self) { workers in
+            await withTaskGroup(of: Void.self) { callers in
+                for (number, (store, pool)) in stores.enumerated() {
+                    let recorded = AcknowledgingStore(store, on: disk, promises)
+                    workers.addTask { try? await Self.worker(of: recorded).run() }
+                    callers.addTask {
+                        do {
+                            try await Self.enqueue(into: recorded, seed: plan.seed &+ UInt64(number))
+                            if let pool { try await Self.enqueue(into: store, in: pool, on: disk, promises) }
+                        } catch {
+                            if !disk.isCut { Issue.record(error, "with the power on") }
+                        }
+                    }
+                }
             }
-            // While the worker works.
+            // While the workers work.
             if isLast { _ = disk.cut() }
-            group.cancelAll()
+            workers.cancelAll()
         }
-        try? await store.close()
-        try? pool?.close()
+        for (store, pool) in stores {
+            try? await store.close()
+            try? pool?.close()
+        }
     }
 
     private func open(_ path: String) async throws -> (SQLiteStore, DatabasePool?) {
         guard isShared else { return (try SQLiteStore(path: path, configuration: configuration), nil) }
-        let pool = try DatabasePool(path: path)
+        var settings = GRDB.Configuration()
+        settings.busyMode = .timeout(5)
+        let pool = try DatabasePool(path: path, configuration: settings)
         do {
             try await pool.writeWithoutTransaction { [durability] db in
                 try db.execute(sql: "PRAGMA synchronous = \(durability == .powerLoss ? "FULL" : "NORMAL")")

@@ -94,7 +94,8 @@ struct PowerLossTests {
         }
     }
 
-    /// Three of four cuts are anywhere, one is within a checkpoint; one of eight starts without a database.
+    /// Three of four cuts are anywhere, one is within a checkpoint; one of eight starts without a database, of
+    /// five one has two stores.
     private static func plans(_ count: Int, _ seed: UInt64, _ cut: PowerCut) async throws -> [PowerCut.Plan] {
         let usual = try await cut.countCalls(.init(seed: seed, cut: .never, startsEmpty: false))
         let empty = try await cut.countCalls(.init(seed: seed, cut: .never, startsEmpty: true))
@@ -108,7 +109,8 @@ struct PowerLossTests {
                     cut: isInCheckpoint
                         ? .checkpoint(.random(in: 1...max(calls.checkpoints, 1), using: &chance))
                         : .call(.random(in: 1...calls.all, using: &chance)),
-                    startsEmpty: number.isMultiple(of: 8)
+                    startsEmpty: number.isMultiple(of: 8),
+                    isCrowded: number % 5 == 2
                 )
             }
     }

@@ -47,6 +47,24 @@ struct TwoProcessesTests {
         }
     }
 
+    @Test("a job that one process stores for later is started by the other at its time", arguments: WakeUps.allCases)
+    func later(_ wakeUps: WakeUps) async throws {
+        try await run(wakeUps) { pair in
+            // The second is due first, so the other process has to look at its time anew.
+            var expected: [(id: JobID, due: Timestamp)] = []
+            for delay in [600, 300] {
+                let id = try await pair.near.client.enqueue(Note(text: "later"), options: .delay(.milliseconds(delay)))
+                    .id
+                expected.append((id, try #require(try await pair.near.client.job(id)).runAt))
+            }
+            for (id, due) in expected.reversed() {
+                _ = try await pair.far.lines.words(after: "ran \(id)")
+                let record = try await JobHandle<Note>(id: id, client: pair.near.client).finished(timeout: .minutes(5))
+                #expect(try #require(record.startedAt) >= due)
+            }
+        }
+    }
+
     @Test("a cancel in one process stops the job that runs in the other", arguments: WakeUps.allCases)
     func cancel(_ wakeUps: WakeUps) async throws {
         try await run(wakeUps) { pair in
