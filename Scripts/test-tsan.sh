@@ -19,6 +19,9 @@ log=$temporary/test.log
 mkdir "$temporary/reports"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-} log_path=$temporary/reports/process"
 
+# Each takes many times longer here, and the sanitizer learns little from more.
+export POWER_CUTS=${POWER_CUTS:-20}
+
 # See the file: without it, whatever a contended Mutex protects is reported.
 if [[ $(uname -s) == Linux ]]; then
     clang=$(dirname "$(readlink -f "$(command -v swift)")")/clang
