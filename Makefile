@@ -1,10 +1,12 @@
 # Thin on purpose: the work is in Scripts/, which runs without make too.
-.PHONY: help demo test test-tsan check format clean
+.PHONY: help demo test test-tsan bench soak check format clean
 
 help:
 	@echo 'make demo       build and run the example service (PORT=8080)'
 	@echo 'make test       build and run every test'
 	@echo 'make test-tsan  the same under the thread sanitizer'
+	@echo 'make bench      figures beside the limits of the engines, in release mode'
+	@echo 'make soak       every attack for a long time (SOAK_SECONDS=600 each, SOAK_JOBS=10000000)'
 	@echo 'make check      format, licence, source rules, links, documentation, coverage of the tests'
 	@echo 'make format     rewrite the Swift files in the house format'
 	@echo 'make clean      remove what the above made'
@@ -18,6 +20,12 @@ test:
 test-tsan:
 	@exec Scripts/test-tsan.sh
 
+bench:
+	@exec Scripts/bench.sh
+
+soak:
+	@exec Scripts/soak.sh
+
 check:
 	@exec Scripts/check.sh
 
@@ -25,4 +33,4 @@ format:
 	@exec Scripts/format.sh
 
 clean:
-	rm -rf .build .build-tsan var
+	rm -rf .build .build-tsan Benchmarks/.build var

@@ -22,7 +22,6 @@ let package = Package(
                 .product(name: "Errand", package: "errand"),
                 .product(name: "ErrandSQLite", package: "errand"),
                 .product(name: "ErrandHummingbird", package: "errand"),
-                .product(name: "ErrandTesting", package: "errand"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

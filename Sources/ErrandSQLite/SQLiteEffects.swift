@@ -8,8 +8,8 @@ import ErrandCore
 ///
 /// A value, so that a call that is rolled back takes its share with it.
 struct SQLiteEffects {
-    private(set) var tallies: [Int64: Int] = [:]
-    private(set) var counters: [Counter: Int] = [:]
+    private(set) var tallies = SmallCounts<Int64>()
+    private(set) var counters = SmallCounts<Counter>()
     /// Queues with new work.
     var work: Set<QueueName> = [] {
         didSet { lastTouched = nil }
@@ -34,11 +34,11 @@ struct SQLiteEffects {
 
     /// A job of this lane entered (`change` 1) or left (−1) a state.
     mutating func tally(lane: Int64, _ state: JobState, _ change: Int) {
-        tallies[lane << 4 | Int64(state.rawValue), default: 0] += change
+        tallies.add(change, to: lane << 4 | Int64(state.rawValue))
     }
 
     mutating func count(_ metric: SeriesMetric, lane: Int64, bucket: Int = 0, at now: Timestamp, times: Int = 1) {
-        counters[Counter(minute: now.minute, lane: lane, metric: metric, bucket: bucket), default: 0] += times
+        counters.add(times, to: Counter(minute: now.minute, lane: lane, metric: metric, bucket: bucket))
     }
 
     /// Work may be ready or due in this queue.
@@ -50,11 +50,11 @@ struct SQLiteEffects {
     }
 
     /// Whether there are counts to write.
-    var hasCounts: Bool { !counters.isEmpty || tallies.contains { $0.value != 0 } }
+    var hasCounts: Bool { !counters.isEmpty || tallies.contains { $1 != 0 } }
 
     mutating func clearCounts() {
-        tallies.removeAll(keepingCapacity: true)
-        counters.removeAll(keepingCapacity: true)
+        tallies = SmallCounts()
+        counters = SmallCounts()
     }
 
     /// Whether other processes would like to know.
@@ -68,5 +68,30 @@ struct SQLiteEffects {
         if !cancelled.isEmpty { hub.publish(.cancelled(cancelled)) }
         if controls { hub.publish(.controls) }
         if !finished.isEmpty { hub.publishFinished(finished) }
+    }
+}
+
+/// Sums for a few keys that come again and again: to look at the last ones is cheaper than to hash. A transaction
+/// that touches many lanes has many keys, and then it hashes.
+struct SmallCounts<Key: Hashable & Sendable>: Sequence, Sendable {
+    private static var few: Int { 16 }
+    private var last: [(key: Key, value: Int)] = []
+    private var others: [Key: Int] = [:]
+
+    var isEmpty: Bool { last.isEmpty }
+
+    mutating func add(_ value: Int, to key: Key) {
+        if let index = last.firstIndex(where: { $0.key == key }) {
+            last[index].value += value
+        } else if last.count < Self.few {
+            last.append((key, value))
+        } else {
+            others[key, default: 0] += value
+        }
+    }
+
+    func makeIterator() -> AnyIterator<(Key, Int)> {
+        var (few, many) = (last.makeIterator(), others.makeIterator())
+        return AnyIterator { few.next().map { ($0.key, $0.value) } ?? many.next().map { ($0.key, $0.value) } }
     }
 }

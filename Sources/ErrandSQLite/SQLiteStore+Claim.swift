@@ -135,7 +135,6 @@ extension SQLiteSession {
     /// Starts a ready row under a new lease.
     func start(_ job: SQLiteRow, by worker: WorkerID, number: Int64, at now: Timestamp) throws -> ClaimedJob {
         var record = job.record
-        let was = record
         let lease = record.claim(by: worker, at: now, row: job.row)
         let claim = try command(.claimRow)
         claim.bind(1, job.row)
@@ -152,7 +151,7 @@ extension SQLiteSession {
         effects.count(.started, lane: job.lane, at: now)
         effects.count(.wait, lane: job.lane, bucket: SeriesMetric.bucket(of: now - record.runAt), at: now)
         if record.unique != nil {
-            try updateKey(of: record, was: was, at: now)
+            try updateKey(of: record, was: job.record, at: now)
         } else if record.epoch == 1 {
             let facts = Held(
                 epoch: 1,

@@ -24,6 +24,7 @@ public final class SQLiteStore: JobStore {
     /// The file's own name, by which a connection of the application is recognized.
     let file: String
     private let facts: StoreDescription
+    private let calls = Atomic<Int>(0)
 
     /// Opens the database, makes it if it is not there, and brings its schema up to date.
     ///
@@ -141,12 +142,16 @@ public final class SQLiteStore: JobStore {
     /// How many commits this process made: how many rows share one is what a benchmark's limit has to copy.
     @_spi(Benchmarks) public var commitCount: Int { writer.commitCount }
 
+    /// How many calls this process made, reading and writing.
+    @_spi(Benchmarks) public var callCount: Int { calls.load(ordering: .relaxed) }
+
     /// Runs one writing call.
     func write<Answer: Sendable>(
         rows: Int = 1,
         _ body: @escaping @Sendable (SQLiteSession, Timestamp) throws -> Answer
     ) async throws -> Answer {
-        try await writer.perform(rows: rows) { [clock] session in try body(session, clock.now) }
+        calls.add(1, ordering: .relaxed)
+        return try await writer.perform(rows: rows) { [clock] session in try body(session, clock.now) }
     }
 
     /// Runs one reading call in a snapshot, on a connection of its own; to its end although the caller is cancelled.
@@ -154,6 +159,7 @@ public final class SQLiteStore: JobStore {
         _ body: @escaping @Sendable (SQLiteSession, Timestamp) throws -> Answer
     ) async throws -> Answer {
         guard !writer.isClosing else { throw StoreError.storeClosed }
+        calls.add(1, ordering: .relaxed)
         return try await withCheckedThrowingContinuation { continuation in
             pool.asyncRead { [session, clock] result in
                 do {

@@ -131,6 +131,7 @@ final class SQLiteWriter: Sendable {
             }
             checkpointIfNeeded(session, isIdle: isIdle)
             guard isIdle else { continue }
+            if !group.isEmpty, linger() { continue }
             let next = queue.withLock { queue -> (sleeps: Bool, ends: Bool) in
                 guard queue.waiting.isEmpty else { return (false, false) }
                 if queue.isClosing { return (false, true) }
@@ -150,6 +151,20 @@ final class SQLiteWriter: Sendable {
         }
         for closer in closers { closer.resume() }
     }
+
+    /// Waits some microseconds for the next call, giving the core to whoever wants it: a caller that awaits each of
+    /// its calls is back by then, and falling asleep and being woken would cost both as much as the call.
+    /// - Returns: Whether one came.
+    private func linger() -> Bool {
+        for _ in 0..<Self.looks {
+            if waitingCount > 0 { return true }
+            OSThread.yield()
+        }
+        return false
+    }
+
+    /// How often it looks before it sleeps: about 20 µs on an idle machine.
+    private static let looks = 50
 
     private func take() -> [any SQLiteCall] {
         queue.withLock { queue in

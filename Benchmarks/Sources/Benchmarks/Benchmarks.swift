@@ -8,7 +8,7 @@ import ArgumentParser
 struct Benchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "Benchmarks",
-        subcommands: [Measure.self, DrainChild.self, IdleChild.self, MemoryChild.self, ServeChild.self],
+        subcommands: [Measure.self, Soak.self, DrainChild.self, IdleChild.self, MemoryChild.self, ServeChild.self],
         defaultSubcommand: Measure.self
     )
 }

@@ -96,9 +96,10 @@ public struct JobClient: Sendable {
         return try await ErrandSpans.enqueue(jobs) { jobs in
             let answers = try await batcher.submit(jobs)
             let results = answers.map { answer in Result { try EnqueueResult(answer) } }
-            for (job, result) in zip(jobs, results) {
-                guard let result = try? result.get() else { continue }
-                metrics.enqueued(job, result.kind)
+            let stored = zip(jobs, results).lazy
+                .compactMap { job, result in (try? result.get()).map { (job: job, result: $0) } }
+            metrics.enqueued(stored.map { ($0.job, $0.result.kind) })
+            for (job, result) in stored {
                 events.publish(.enqueued(result.id, job.name, job.queue, result.kind))
             }
             return try results.map { try $0.get() }

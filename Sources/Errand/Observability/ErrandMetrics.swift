@@ -43,8 +43,22 @@ final class ErrandMetrics: Sendable {
         self.factory = factory
     }
 
-    func enqueued(_ job: NewJob, _ kind: EnqueueResult.Kind) {
-        counter("errand_jobs_enqueued", job.name, job.queue, String(describing: kind)).increment()
+    /// Jobs of one write come in runs of the same kind: a run is counted at once.
+    func enqueued(_ jobs: some Sequence<(NewJob, EnqueueResult.Kind)>) {
+        var run: (job: NewJob, kind: EnqueueResult.Kind, count: Int)?
+        func count(_ run: (job: NewJob, kind: EnqueueResult.Kind, count: Int)) {
+            counter("errand_jobs_enqueued", run.job.name, run.job.queue, String(describing: run.kind))
+                .increment(by: Int64(run.count))
+        }
+        for (job, kind) in jobs {
+            if let last = run, last.kind == kind, last.job.name == job.name, last.job.queue == job.queue {
+                run?.count += 1
+            } else {
+                if let run { count(run) }
+                run = (job, kind, 1)
+            }
+        }
+        if let run { count(run) }
     }
 
     func started(_ record: JobRecord, after wait: Duration) {

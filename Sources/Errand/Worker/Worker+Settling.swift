@@ -8,18 +8,27 @@ extension Worker {
     /// The most endings of one write.
     private static let settleLimit = 1000
 
-    /// Writes endings as they come. There is no delay: a write carries what gathered during the one before it.
+    /// Writes endings as they come. There is no delay: a write carries what gathered during the one before it, and
+    /// what became of that one is taken note of while the next is under way.
     func settleLoop() async {
+        var written: (endings: [Ending], results: [SettleWriter.Result])?
         while true {
-            let endings = endings.take(Self.settleLimit)
-            if endings.isEmpty {
-                if Task.isCancelled { return }
-                await settleWakeUp.wait(upTo: nil, on: clock)
+            let next = endings.take(Self.settleLimit)
+            if next.isEmpty {
+                if let (endings, results) = written {
+                    written = nil
+                    await settled(endings, results)
+                } else if Task.isCancelled {
+                    return
+                } else {
+                    await settleWakeUp.wait(upTo: nil, on: clock)
+                }
             } else {
-                let results = await settleWriter.write(
-                    endings.map { Settlement(lease: $0.lease, outcome: $0.outcome) }
+                async let results = settleWriter.write(
+                    next.map { Settlement(lease: $0.lease, outcome: $0.outcome) }
                 )
-                await settled(endings, results)
+                if let (endings, results) = written { await settled(endings, results) }
+                written = (next, await results)
             }
         }
     }
@@ -43,9 +52,8 @@ extension Worker {
     /// Lets go of leases that are settled or lost: there may be room for a claim, or nothing left to stop for.
     func forget(_ leases: [Lease]) {
         let (wantsClaim, isDraining) = machine.withLock { machine in
-            var wantsClaim = false
-            for lease in leases { wantsClaim = machine.settled(lease) }
-            return (wantsClaim, machine.isDraining)
+            for lease in leases { machine.settled(lease) }
+            return (machine.wantsClaim, machine.isDraining)
         }
         if wantsClaim { claimWakeUp.signal() }
         if isDraining { shutdownWakeUp.signal() }

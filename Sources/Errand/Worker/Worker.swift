@@ -106,7 +106,7 @@ public final class Worker: Service, Sendable {
         lanes = Dictionary(
             uniqueKeysWithValues: handlers.names.keys.map { ($0, WorkLane(name: $0.rawValue, pool: pool)) }
         )
-        controlPool = ThreadPool(threads: 1, name: "errand-control", clock: clock)
+        controlPool = ThreadPool(threads: 2, name: "errand-control", clock: clock)
         beatPool = ThreadPool(threads: 1, name: "errand-beat", clock: clock)
         control = WorkLane(name: "control", pool: controlPool)
         beatLane = WorkLane(name: "beat", pool: beatPool)

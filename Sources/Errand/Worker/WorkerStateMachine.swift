@@ -186,11 +186,9 @@ struct WorkerStateMachine {
     }
 
     /// An outcome reached the store, or was given up: the lease is forgotten.
-    /// - Returns: Whether the claim loop should wake.
-    mutating func settled(_ lease: Lease) -> Bool {
+    mutating func settled(_ lease: Lease) {
         unsettled -= 1
         held.remove(lease)
-        return wantsClaim
     }
 
     /// Drops a buffered job, because its lease was lost or it is to be given back.

@@ -13,7 +13,7 @@ public final class Chance: Sendable {
     }
 
     /// The system's secure generator.
-    public static let system = Chance(SystemRandomNumberGenerator())
+    public static let system = Chance(SystemRandom())
 
     /// Runs `body` with exclusive use of the generator; keep it short.
     public func draw<Value: Sendable>(_ body: (inout any RandomNumberGenerator & Sendable) -> Value) -> Value {

@@ -183,7 +183,7 @@ import Testing
         #expect(machine.held == Set(claimed.map(\.lease)), "before anybody has started the first")
         _ = machine.ended(in: "default")
         #expect(machine.held.count == 3)
-        _ = machine.settled(claimed[0].lease)
+        machine.settled(claimed[0].lease)
         #expect(machine.held.count == 2)
         let givenBack = machine.drain()
         #expect(machine.held == Set(givenBack.map(\.lease) + [claimed[1].lease]))
@@ -246,7 +246,7 @@ import Testing
         #expect(next29.isEmpty)
         let request30 = machine.claimRequest(at: .seconds(60))
         #expect(request30 == nil)
-        for lease in machine.held { _ = machine.settled(lease) }
+        for lease in machine.held { machine.settled(lease) }
         #expect(machine.unsettled == 0)
         #expect(machine.held.isEmpty)
     }

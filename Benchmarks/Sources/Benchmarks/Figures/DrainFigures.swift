@@ -65,19 +65,22 @@ struct DrainFigures {
         for _ in 0..<scale.runs {
             let ours = try Scratch(durability)
             defer { ours.remove() }
-            let seconds = try await ours.withStore { store in
+            let (seconds, commits) = try await ours.withStore { store in
                 let client = JobClient(store: store)
                 try await client.fill(count)
                 return try await twoProcesses(draining: ours, client)
             }
             runs.append(Double(count) / seconds)
-            limits.append(try await limit(durability, batch: 500))
+            limits.append(try await limit(durability, batch: count / max(commits, 1)))
         }
         return Figure("drain, 2 processes, \(durability.word)", runs, "jobs/s", limit: limits)
     }
 
     /// Both wait before a pause, which ends for both at once.
-    private func twoProcesses(draining scratch: Scratch, _ client: JobClient) async throws -> Double {
+    private func twoProcesses(
+        draining scratch: Scratch,
+        _ client: JobClient
+    ) async throws -> (seconds: Double, commits: Int) {
         try await client.pause(.everything, reason: "until both are there")
         let arguments = ["drain-child", scratch.file, scratch.durability.word]
         return try await ChildProcess.run(arguments) { first in
@@ -94,7 +97,7 @@ struct DrainFigures {
                 try await second.finish()
                 let handled = try await first.number("handled") + second.number("handled")
                 guard handled == count else { throw VoidFigure("\(handled) of \(count) handlers ran") }
-                return seconds
+                return (seconds, try await first.number("commits") + second.number("commits"))
             }
         }
     }

@@ -3,7 +3,7 @@
 
 import ArgumentParser
 import Errand
-import ErrandSQLite
+@_spi(Benchmarks) import ErrandSQLite
 
 /// A worker on a file, in a process of its own.
 struct DrainChild: AsyncParsableCommand {
@@ -23,6 +23,7 @@ struct DrainChild: AsyncParsableCommand {
             await Parent.waitForEnd()
         }
         Parent.tell("handled \(tally.handled)")
+        Parent.tell("commits \(store.commitCount)")
         try await store.close()
     }
 }

@@ -3,8 +3,7 @@
 
 import ArgumentParser
 import Errand
-import ErrandSQLite
-import ErrandTesting
+@_spi(Benchmarks) import ErrandSQLite
 
 /// A worker with nothing to do: what it costs to have it.
 struct IdleChild: AsyncParsableCommand {
@@ -15,20 +14,19 @@ struct IdleChild: AsyncParsableCommand {
 
     func run() async throws {
         let clock = SystemClock.shared
-        let inner = try SQLiteStore(path: file)
-        let store = FaultyStore(inner, clock: clock)
+        let store = try SQLiteStore(path: file)
         let worker = Worker.measured(store, Tally(goal: .max).handlers)
         try await worker.runs {
             while !worker.health.isReady { try await clock.sleep(for: .milliseconds(5)) }
             // The polls have stretched by then.
             try await clock.sleep(for: .seconds(min(seconds, 8)))
-            let (calls, cpu, start) = (store.calls(), Usage.cpuSeconds, clock.uptime)
+            let (calls, cpu, start) = (store.callCount, Usage.cpuSeconds, clock.uptime)
             try await clock.sleep(for: .seconds(seconds))
             let elapsed = (clock.uptime - start).inSeconds
             Parent.tell("cpu \((Usage.cpuSeconds - cpu) / elapsed * 100)")
-            Parent.tell("queries \(Double(store.calls() - calls) / elapsed)")
+            Parent.tell("queries \(Double(store.callCount - calls) / elapsed)")
             Parent.tell("memory \(Usage.residentBytes)")
         }
-        try await inner.close()
+        try await store.close()
     }
 }
