@@ -90,6 +90,12 @@ let package = Package(
             ]
         ),
         .testTarget(name: "ErrandTestingTests", dependencies: ["ErrandTesting"]),
+        .executableTarget(
+            name: "StarvedProcess",
+            dependencies: ["Errand", "ErrandSQLite", "ErrandTesting", log, metrics, metricsTestKit],
+            path: "Tests/Support/StarvedProcess"
+        ),
+        .testTarget(name: "StarvationTests", dependencies: ["StarvedProcess", subprocess]),
         .testTarget(
             name: "SignupTests",
             dependencies: [
