@@ -22,7 +22,10 @@ struct StarvationTests {
         ProcessInfo.processInfo.environment["STARVATION_SECONDS"].flatMap(Double.init) ?? 15
     }
 
-    @Test("with every thread of the shared pool spinning for several leases no lease is lost", arguments: Store.allCases)
+    @Test(
+        "with every thread of the shared pool spinning for several leases no lease is lost",
+        arguments: Store.allCases
+    )
     func sharedPool(_ store: Store) async throws {
         let (facts, log) = try await Self.run(.sharedPool, on: store, for: seconds)
         #expect(facts.starvedThreads >= ProcessInfo.processInfo.activeProcessorCount)
@@ -55,14 +58,23 @@ struct StarvationTests {
         #expect(log.contains { $0.contains("holds a thread without suspending") && $0.contains("job.name=blocking") })
     }
 
-    @Test("the drill sees a worker whose beats need the shared pool: it is taken for dead", arguments: Store.allCases)
+    @Test(
+        "the drill sees a worker whose beats need the shared pool: it stops, is taken for dead, and its jobs run again",
+        arguments: Store.allCases
+    )
     func control(_ store: Store) async throws {
-        let (facts, _) = try await Self.run(.sharedPool, on: store, for: min(seconds, 5), ["BEATS_NEED_SHARED_POOL": "yes"])
+        let (facts, _) = try await Self.run(
+            .sharedPool,
+            on: store,
+            for: min(seconds, 5),
+            ["BEATS_NEED_SHARED_POOL": "yes"]
+        )
         #expect(facts.turns == 0)
         #expect(facts.longestSilence > facts.leaseSeconds)
         #expect(facts.fences == 1)
+        #expect(facts.jobs.allSatisfy { $0.epoch > 1 })
         #expect(facts.rescued > 0)
-        #expect(facts.jobs.contains { $0.crashes > 0 })
+        #expect(facts.stubbornLater?.crashes == 1)
     }
 
     private static func expectNothingLost(_ facts: StarvationFacts) {

@@ -47,7 +47,12 @@ struct ServiceFixture: Sendable {
 
     /// Sends a body as JSON, or as whatever `type` says.
     func post(_ uri: String, _ body: String, type: String? = "application/json") async throws -> Answer {
-        try await send(.post, uri, type: type, ByteBuffer(string: body))
+        try await post(uri, ByteBuffer(string: body), type: type)
+    }
+
+    /// The same with any bytes.
+    func post(_ uri: String, _ body: ByteBuffer, type: String? = "application/json") async throws -> Answer {
+        try await send(.post, uri, type: type, body)
     }
 
     func get(_ uri: String) async throws -> Answer { try await send(.get, uri, type: nil, nil) }

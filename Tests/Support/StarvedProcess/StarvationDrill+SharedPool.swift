@@ -14,17 +14,19 @@ extension StarvationDrill {
 
         try await threads.start(clock)
         let (began, beats) = (clock.uptime, beatLog())
-        try await abandon(stubbornJob, worker, client, &facts)
+        if !plan.beatsNeedSharedPool { try await abandon(stubbornJob, worker, client, &facts) }
         let left = began + plan.length - clock.uptime
         if left > .zero { try await clock.sleep(for: left) }
         (facts.beats, facts.longestSilence) = { ($0.beats, $0.longestSilence.inSeconds) }(beats.stop())
         facts.seconds = (clock.uptime - began).inSeconds
         (facts.starvedThreads, facts.turns, facts.waiting) = (threads.threads, threads.turns, threads.waiting)
         threads.stop()
+        stubborn.open()
 
         for job in jobs {
             facts.jobs.append(.init(try await job.finished(timeout: plan.length * 3)))
         }
+        facts.stubbornLater = .init(try await stubbornJob.finished(timeout: plan.length * 3))
     }
 
     /// Cancels the stubborn job, looks at its slot while its handler goes on, and lets the handler end.
@@ -39,7 +41,6 @@ extension StarvationDrill {
         try await clock.sleep(for: plan.lease / 2)
         let cancelledAt = clock.uptime
         try await job.cancel(reason: "enough")
-        guard !plan.beatsNeedSharedPool else { return stubborn.open() }
         let end = try await next.finished(timeout: plan.length * 3)
         facts.jobs.append(.init(end))
         facts.slotFreedAfter = ((events.seen.started[next.id] ?? .zero) - cancelledAt).inSeconds
@@ -48,6 +49,5 @@ extension StarvationDrill {
         stubborn.open()
         try await until("the handler ended") { worker.health.zombies == 0 }
         (facts.zombiesLater, facts.zombieGaugeLater) = (worker.health.zombies, zombieGauge)
-        facts.stubbornLater = .init(try await job.record(parts: .result))
     }
 }

@@ -46,7 +46,8 @@ struct StarvationPlan: Sendable {
         configuration.fenceAfter = lease * 2 / 3
         configuration.beatInterval = lease / 6
         configuration.maintenanceInterval = lease / 6
-        configuration.grace = lease / 3
+        // Who does not beat stops its handlers itself; one that ignores that is what others must rescue.
+        configuration.grace = beatsNeedSharedPool ? length : lease / 3
         configuration.blockingThreshold = lease / 4
         return configuration
     }
