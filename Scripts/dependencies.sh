@@ -3,7 +3,8 @@
 #
 #   Scripts/dependencies.sh demo|test|check
 #
-# demo and test need a Swift toolchain (never installed from here) and SQLite's headers; check also uses shellcheck.
+# demo and test need a Swift toolchain (never installed from here), what that needs of the system, and the headers of
+# SQLite and zlib; check also uses shellcheck.
 set -euo pipefail
 
 fail() {
@@ -22,8 +23,6 @@ needs_swift=6.3
 
 check_swift() {
     local printed version
-    command -v swift >/dev/null ||
-        fail "no 'swift' on the PATH. Errand needs Swift $needs_swift or newer: https://www.swift.org/install"
     printed=$(swift --version 2>/dev/null || true)
     version=$(sed -nE 's/.*Swift version ([0-9]+\.[0-9]+).*/\1/p' <<<"$printed" | head -n 1)
     [[ -n $version ]] || fail "'swift --version' does not tell its version. Errand needs Swift $needs_swift or newer."
@@ -34,18 +33,27 @@ check_swift() {
 }
 
 # A program that includes the header and links the library: the only probe that asks what the build will ask.
-has_sqlite() {
+#
+#   links LANGUAGE LIBRARY HEADER EXPRESSION
+links() {
     local compiler
     [[ $(uname -s) != Darwin ]] || return 0 # The SDK brings it.
     for compiler in clang cc gcc; do
         if command -v "$compiler" >/dev/null; then
-            "$compiler" -x c - -o /dev/null -lsqlite3 2>/dev/null <<<'#include <sqlite3.h>
-int main(void) { return sqlite3_libversion_number() == 0; }'
+            "$compiler" -x "$1" - -o /dev/null "-l$2" 2>/dev/null <<<"#include <$3>
+int main(void) { return $4 == 0; }"
             return
         fi
     done
-    command -v pkg-config >/dev/null && pkg-config --exists sqlite3
+    command -v pkg-config >/dev/null && pkg-config --exists "$2"
 }
+
+has_sqlite() { links c sqlite3 sqlite3.h 'sqlite3_libversion_number()'; }
+has_zlib() { links c z zlib.h 'zlibCompileFlags()'; }
+has_cxx() { links c++ stdc++ string 'std::string("x").size()'; }
+
+# Whether the toolchain's programs find their libraries; a toolchain that was only unpacked may not.
+starts() { swift --version >/dev/null 2>&1 && swift package --version >/dev/null 2>&1; }
 
 install_with_brew() {
     command -v brew >/dev/null || fail "missing: $*. Install Homebrew (https://brew.sh), then: brew install $*"
@@ -72,11 +80,20 @@ install_with_apt() {
         fail "apt-get install failed. By hand: $line"
 }
 
-check_swift
+command -v swift >/dev/null ||
+    fail "no 'swift' on the PATH. Errand needs Swift $needs_swift or newer: https://www.swift.org/install"
 
 missing=()
 if [[ $purpose != check ]]; then
+    # What swift.org lists for Debian and Ubuntu, by names that all releases have. Packages are fetched with git.
+    if [[ $(uname -s) != Darwin ]]; then
+        starts || missing+=(libcurl4-openssl-dev libncurses-dev libsqlite3-0 libxml2-dev)
+        has_cxx || missing+=(g++)
+        command -v git >/dev/null || missing+=(git)
+        [[ -e /etc/ssl/certs/ca-certificates.crt || ! -e /etc/debian_version ]] || missing+=(ca-certificates)
+    fi
     has_sqlite || missing+=(libsqlite3-dev)
+    has_zlib || missing+=(zlib1g-dev)
 elif ! command -v shellcheck >/dev/null; then
     missing+=(shellcheck)
 fi
@@ -87,7 +104,9 @@ if ((${#missing[@]} > 0)); then
         *) install_with_apt "${missing[@]}" ;;
     esac
     # The install can succeed and still not help, for example with a second compiler that looks elsewhere.
-    if [[ $purpose != check ]] && ! has_sqlite; then
-        fail "libsqlite3-dev is installed, but a C program with <sqlite3.h> still does not compile and link."
+    if [[ $purpose != check ]]; then
+        has_sqlite || fail "libsqlite3-dev is installed, but a C program with <sqlite3.h> still does not compile and link."
+        has_zlib || fail "zlib1g-dev is installed, but a C program with <zlib.h> still does not compile and link."
     fi
 fi
+check_swift

@@ -1,6 +1,7 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
+import ErrandCore
 import GRDB
 import GRDBSQLite
 
@@ -108,6 +109,20 @@ extension SQLiteCommand {
     func int64(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
 
     func int(_ column: Int32) -> Int { Int(sqlite3_column_int64(statement, column)) }
+
+    /// A sum that code goes on adding to, whatever damage has left there: at most ``SQLiteCommand/most`` either way.
+    func amount(_ column: Int32) -> Int { min(max(int(column), -Self.most), Self.most) }
+
+    /// A number that only counts up.
+    /// - Throws: `corrupt` for one that no counting comes to.
+    func counter(_ column: Int32) throws(StoreError) -> Int {
+        let value = int(column)
+        guard (0...Self.most).contains(value) else { throw .unreadable("counter") }
+        return value
+    }
+
+    /// More than anybody counts to, and far enough from the end of the numbers: 2⁵³.
+    static let most = 1 << 53
 
     func isNull(_ column: Int32) -> Bool { sqlite3_column_type(statement, column) == SQLITE_NULL }
 

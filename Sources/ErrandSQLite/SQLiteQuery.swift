@@ -110,9 +110,12 @@ enum SQLiteQuery: Int, CaseIterable {
         case .placeOfRow: "SELECT lane, state FROM errand_jobs WHERE row = ?1"
         case .setAside:
             // The epoch rises, so that whoever ran it is refused. What cannot be read may be the worker or the
-            // progress, which nobody needs of a job that does not run.
+            // progress, which nobody needs of a job that does not run; or the epoch, which then goes beyond any
+            // that was.
             """
-            UPDATE errand_jobs SET state = CASE state WHEN 4 THEN 3 ELSE state END, epoch = epoch + (state = 4), \
+            UPDATE errand_jobs SET state = CASE state WHEN 4 THEN 3 ELSE state END, epoch = \
+            CASE WHEN epoch BETWEEN 0 AND \(SQLiteCommand.most) THEN epoch + (state = 4) \
+            ELSE \(SQLiteCommand.most / 2) END, \
             worker = NULL, progress = NULL, hold = CASE WHEN state < 5 THEN ?2 ELSE hold END, hold_until = NULL, \
             due_at = NULL, expires_at = NULL, finished_at = NULL WHERE row = ?1
             """
@@ -232,12 +235,13 @@ enum SQLiteQuery: Int, CaseIterable {
         case .addTally:
             """
             INSERT INTO errand_tallies (lane, state, n) VALUES (?1, ?2, ?3) \
-            ON CONFLICT (lane, state) DO UPDATE SET n = n + ?3
+            ON CONFLICT (lane, state) DO UPDATE SET n = min(max(n, -\(SQLiteCommand.most)), \(SQLiteCommand.most)) + ?3
             """
         case .addCounter:
             """
             INSERT INTO errand_counters (minute, lane, metric, bucket, value) VALUES (?1, ?2, ?3, ?4, ?5) \
-            ON CONFLICT (minute, lane, metric, bucket) DO UPDATE SET value = value + ?5
+            ON CONFLICT (minute, lane, metric, bucket) DO UPDATE SET \
+            value = min(max(value, -\(SQLiteCommand.most)), \(SQLiteCommand.most)) + ?5
             """
         case .allTallies: "SELECT lane, state, n FROM errand_tallies WHERE n <> 0"
         case .groupJobs: "SELECT lane, state, count(*) FROM errand_jobs GROUP BY lane, state"

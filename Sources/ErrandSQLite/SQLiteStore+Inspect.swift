@@ -231,7 +231,7 @@ extension SQLiteSession {
                 request.metrics.isEmpty || request.metrics.contains(metric)
             else { continue }
             minute[SeriesKey(queue: lane.queue, name: lane.name, metric: metric, bucket: find.int(3)), default: 0] +=
-                find.int(4)
+                find.amount(4)
         }
         points += Self.points(of: minute, at: current)
         return Array(points.prefix(SeriesRequest.largest))

@@ -189,7 +189,7 @@ struct SQLiteTally {
 
     init(_ row: SQLiteCommand) throws {
         guard let state = JobState(rawValue: row.int(1)) else { throw StoreError.unreadable("count") }
-        (lane, self.state, count) = (row.int64(0), state, row.int(2))
+        (lane, self.state, count) = (row.int64(0), state, row.amount(2))
     }
 }
 

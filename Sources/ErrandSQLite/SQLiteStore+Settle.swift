@@ -170,7 +170,7 @@ extension SQLiteSession {
     private func add(_ lines: ArraySlice<LogLine>, to row: Int64) throws {
         let find = try command(.lastLine)
         find.bind(1, row)
-        var number = try find.first { $0.int64(0) } ?? 0
+        var number = try find.first { Int64($0.amount(0)) } ?? 0
         for line in lines {
             number += 1
             let put = try command(.putLine)

@@ -49,7 +49,7 @@ struct RowDamage {
                 sql: "UPDATE \(table) SET \(column.name) = \(sql) WHERE \(key)",
                 arguments: StatementArguments([value]) + arguments
             )
-        } catch let error as DatabaseError where error.resultCode == .SQLITE_CONSTRAINT {
+        } catch let error as DatabaseError where [.SQLITE_CONSTRAINT, .SQLITE_MISMATCH].contains(error.resultCode) {
             return nil
         }
         let words = value.map { "\($0.databaseValue)" }.map { $0.prefix(100) } ?? "NULL"

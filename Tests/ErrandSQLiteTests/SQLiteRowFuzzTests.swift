@@ -49,8 +49,9 @@ struct SQLiteRowFuzzTests {
         _ story: (DamagedTown, String) async throws -> Void
     ) async throws {
         let run = FuzzRun(ProcessInfo.processInfo.environment)
+        print("fuzz \(name): \(run)")
         var struck: Set<String> = []
-        let report = try await run.rounds(of: name, announce: { print($0) }) { generator, again in
+        let report = try await run.rounds(of: name) { generator, again in
             let town = try await DamagedTown(generator)
             do {
                 try await story(town, again)

@@ -242,6 +242,66 @@ struct SQLiteUnreadableTests {
         try await store.close()
     }
 
+    @Test(
+        "one whose counters are at the end of the numbers is held, running or not, and the others go on",
+        arguments: ["epoch", "attempt", "failures", "crashes", "releases", "snoozes", "run", "revision"],
+        [Int64.max, -1]
+    )
+    func counters(_ column: String, _ value: Int64) async throws {
+        let bench = try Bench()
+        let store = try bench.open()
+        let worker = try await bench.worker(in: store)
+        let jobs = (0..<4).map { _ in bench.job() }
+        _ = try await store.insert(jobs, offer: nil)
+        let leases = try await store.claim(bench.request(worker, limit: 2)).jobs.map(\.lease)
+        for job in [jobs[0], jobs[2]] {
+            try await store.pool.write { db in
+                let sql = "UPDATE errand_jobs SET \(column) = ? WHERE hex(id) = ?"
+                try db.execute(sql: sql, arguments: [value, job.id.hex])
+            }
+        }
+        #expect(try await store.claim(bench.request(worker)).jobs.map(\.record.id) == [jobs[3].id])
+        let answers = try await store.settle(leases.map { Settlement(lease: $0, outcome: .snoozed(.zero)) })
+        #expect(answers[1] == .applied(.ready))
+        bench.clock.advance(by: .minutes(1))
+        let report = try await store.maintain(.rescue(silence: .seconds(30)))
+        #expect(report.rescued == [jobs[3].id: .ready] && report.affected == 1)
+        let held = try await store.pool.read { db in
+            try Int.fetchOne(db, sql: "SELECT count(*) FROM errand_jobs WHERE hold IS NOT NULL AND state = 3")
+        }
+        #expect(held == 2)
+        #expect(try await isReported(by: store))
+        try await store.close()
+    }
+
+    @Test("sums at the end of the numbers do not keep anybody from working, and a recount mends them")
+    func sums() async throws {
+        let bench = try Bench()
+        let store = try bench.open()
+        let worker = try await bench.worker(in: store)
+        let jobs = (0..<3).map { _ in bench.job() }
+        _ = try await store.insert(jobs, offer: nil)
+        let lease = try #require(try await store.claim(bench.request(worker, limit: 1)).jobs.first?.lease)
+        let line = LogLine(at: bench.clock.now, level: "info", message: "line")
+        #expect(try await store.note([LeaseNote(lease: lease, lines: [line])]) == [true])
+        try await store.pool.write { db in
+            try db.execute(sql: "UPDATE errand_tallies SET n = 9223372036854775807")
+            try db.execute(sql: "UPDATE errand_counters SET value = 9223372036854775807")
+            try db.execute(sql: "UPDATE errand_job_log SET line = 9223372036854775807")
+        }
+        #expect(try await store.note([LeaseNote(lease: lease, lines: [line])]) == [true])
+        #expect(try await store.counts().count() > 0)
+        #expect(try await store.count(JobFilter(), limit: 10).value == 10)
+        _ = try await store.series(SeriesRequest(from: .epoch, before: .distantFuture))
+        let more = try await store.claim(bench.request(worker)).jobs.map(\.lease)
+        let ends = ([lease] + more).map { Settlement(lease: $0, outcome: .succeeded(result: nil)) }
+        #expect(try await store.settle(ends).allSatisfy { $0 == .applied(.succeeded) })
+        _ = try await store.maintain(.recount)
+        let counts = try await store.counts()
+        #expect(counts.count(.succeeded) == 3 && counts.count() == 3)
+        try await store.close()
+    }
+
     @Test("a page of jobs leaves it out and goes on")
     func list() async throws {
         let bench = try Bench()

@@ -47,6 +47,8 @@ struct BadInputTests {
             Case(body: #"{"email": "ada@exam"#, status: 400),
             Case(body: "", status: 400),
             Case(body: String(repeating: "[", count: 20_000), status: 400),
+            Case(body: String(repeating: "[", count: 513), status: 400),
+            Case(body: "[\"\(String(repeating: "]", count: 99))\"," + String(repeating: "[", count: 512), status: 400),
             Case(body: "email=ada@example.com", type: "application/x-www-form-urlencoded", status: 415),
             Case(body: "{}", type: nil, status: 415),
             Case(body: #"{"email": "\#(String(repeating: "a", count: 70_000))"}"#, status: 413),

@@ -43,9 +43,10 @@ struct ProblemFuzzTests {
     @Test("any bytes as a body are done, or refused with a problem that names the fields")
     func bodies() async throws {
         let run = FuzzRun(ProcessInfo.processInfo.environment)
+        print("fuzz problem bodies: \(run)")
         try await ServiceFixture.run(mode: .discard) { fixture in
             try await fixture.service.jobs.pause(.everything, reason: "what is enqueued is not what is tried here")
-            let report = try await run.rounds(of: "problem bodies", announce: { print($0) }) { generator, again in
+            let report = try await run.rounds(of: "problem bodies") { generator, again in
                 let route = generator.pick(Self.routes)
                 let body = route.json.next(using: &generator, limit: 70_000)
                 let answer = try await fixture.post(route.path, ByteBuffer(bytes: body))

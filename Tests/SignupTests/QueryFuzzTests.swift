@@ -23,10 +23,11 @@ struct QueryFuzzTests {
     @Test("any text behind the question mark gives the page it means, or names the parameters that are wrong")
     func queries() async throws {
         let run = FuzzRun(ProcessInfo.processInfo.environment)
+        print("fuzz queries: \(run)")
         try await ServiceFixture.run { fixture in
             try await fixture.service.jobs.pause(.everything, reason: "what is enqueued is not what is tried here")
             var records: [JobRecord] = []
-            let report = try await run.rounds(of: "queries", announce: { print($0) }) { generator, again in
+            let report = try await run.rounds(of: "queries") { generator, again in
                 if records.count < 60, records.isEmpty || generator.once(in: 5) {
                     records += try await Self.add(to: fixture.service.jobs, &generator)
                 }

@@ -40,8 +40,9 @@ struct PayloadFuzzTests {
     )
     func payloads(_ engine: FaultPointTests.Engine) async throws {
         let run = FuzzRun(ProcessInfo.processInfo.environment)
+        print("fuzz payloads (\(engine)): \(run)")
         let ends = Mutex<[JobState: Int]>([:])
-        let report = try await run.rounds(of: "payloads (\(engine))", announce: { print($0) }) { generator, again in
+        let report = try await run.rounds(of: "payloads (\(engine))") { generator, again in
             for (state, count) in try await round(engine, &generator, again) {
                 ends.withLock { $0[state, default: 0] += count }
             }

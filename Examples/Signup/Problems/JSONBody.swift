@@ -27,6 +27,9 @@ extension Request {
         } catch is NIOTooManyBytesError {
             throw Problem(.contentTooLarge, "The body may have at most \(Self.bodyLimit) bytes.")
         }
+        guard !JSONNesting.isTooDeep(bytes.readableBytesView) else {
+            throw Problem(.badRequest, "The body must be UTF-8 with at most \(JSONNesting.limit) levels of brackets.")
+        }
         do {
             return FieldReader(try JSONDecoder().decode(JSONValue.self, from: Data(bytes.readableBytesView)))
         } catch {

@@ -28,12 +28,18 @@ enum PayloadCoder {
         return payload
     }
 
-    /// Decodes a value; refuses another format by name.
+    /// Decodes a value; refuses another format by name, and what the decoder cannot stand.
     static func decode<Value: Decodable>(_ type: Value.Type, from payload: Payload) throws -> Value {
         guard payload.format == .json else {
             throw ErrandError(
                 .invalidJob,
                 "the payload is '\(payload.format.rawValue)', not JSON; give \(type) its own decode(_:)"
+            )
+        }
+        guard !JSONNesting.isTooDeep(payload.bytes) else {
+            throw ErrandError(
+                .invalidJob,
+                "the payload is nested deeper than \(JSONNesting.limit) levels or is not UTF-8, so it cannot be decoded"
             )
         }
         return try decoder.decode(type, from: Data(payload.bytes))

@@ -5,12 +5,15 @@ package import ErrandCore
 
 /// Random rounds for a bounded time. Each round's choices follow from a seed of its own, so that a round that failed,
 /// and all that came after it, can be run again.
-package struct FuzzRun: Sendable {
+package struct FuzzRun: Sendable, CustomStringConvertible {
     /// Rounds begin for this long; the first one always runs.
     package let length: Duration
     /// The seed of the first round; the next has the next number.
     package let seed: UInt64
     private let clock: any ErrandClock
+
+    /// For a line before the first round, so that one that ends the process can be repeated.
+    package var description: String { "\(length.inSeconds) s from FUZZ_SEED=\(seed)" }
 
     /// What one run came to.
     package struct Report: Sendable, CustomStringConvertible {
@@ -38,16 +41,13 @@ package struct FuzzRun: Sendable {
     /// Runs rounds until the time is over.
     /// - Parameters:
     ///   - name: Of what is tried.
-    ///   - announce: Told before the first round, so that a round that ends the process can be repeated.
     ///   - round: Gets the choices and the words that repeat it.
     package func rounds(
         of name: String,
-        announce: (String) -> Void,
         _ round: (inout SeededGenerator, String) async throws -> Void
     ) async throws -> Report {
         var report = Report(name: name, seed: seed)
         let end = clock.uptime + length
-        announce("fuzz \(name): \(length.inSeconds) s from FUZZ_SEED=\(seed)")
         repeat {
             let number = seed &+ UInt64(report.rounds)
             var generator = SeededGenerator(seed: number)
