@@ -93,6 +93,34 @@ struct OutageTests {
         }
     }
 
+    @Test("after each of fifty outages at random moments jobs start again within ten seconds")
+    func often() async throws {
+        let inner = MemoryStore(clock: clock)
+        let store = FaultyStore(inner, clock: clock)
+        let harness = ErrandHarness(clock: clock, store: store, configuration: WorkerConfiguration()) { handlers, _ in
+            handlers.add(Chore.self) { _, _ in }
+        }
+        let client = JobClient(store: inner, clock: clock, chance: harness.client.chance)
+        var generator = SeededGenerator(seed: 50)
+        try await harness.withWorker { worker in
+            for number in 0..<50 {
+                await clock.pass(.milliseconds(Int.random(in: 0...7000, using: &generator)), with: worker)
+                store.planAlways(Bool.random(using: &generator) ? .unavailable : .loseAnswer)
+                let job = try await client.enqueue(Chore(number: number))
+                await clock.pass(.milliseconds(Int.random(in: 0...40_000, using: &generator)), with: worker)
+                let healedAt = clock.uptime
+                store.heal()
+                try await clock.pass(with: worker) {
+                    try await inner.jobs([job.id], parts: []).first?.state.isFinal == true
+                }
+                #expect(clock.uptime - healedAt <= .seconds(10), "outage \(number)")
+                #expect(try await inner.jobs([job.id], parts: []).first?.state == .succeeded, "outage \(number)")
+            }
+            await clock.pass(.seconds(10), with: worker)
+            #expect(!worker.health.isStoreLost && worker.health.isReady && worker.health.zombies == 0)
+        }
+    }
+
     @Test("a worker that starts while the store is away registers when it is back")
     func start() async throws {
         store.planAlways(.unavailable, for: .register)

@@ -3,6 +3,7 @@
 
 import Errand
 import ErrandTesting
+import Synchronization
 import Testing
 
 @Suite("A worker rescues the jobs of the dead", .timeLimit(.minutes(3)))
@@ -51,6 +52,37 @@ struct RescueTests {
             #expect(record.crashes == 1)
             #expect(record.attempts.map(\.ending) == [.crashed, .succeeded])
             #expect(record.attempts.map(\.worker) == [dead, worker.id])
+        }
+    }
+
+    @Test("a job of two hours is never rescued while its worker lives")
+    func long() async throws {
+        let clock = clock
+        let timers = Atomic(0)
+        let long = ErrandHarness(clock: clock, store: inner, configuration: WorkerConfiguration()) { handlers, _ in
+            handlers.add(Chore.self) { _, _ in
+                timers.add(1, ordering: .relaxed)
+                try await clock.sleep(for: .hours(2))
+            }
+        }
+        let rescuer = ErrandHarness(clock: clock, store: store, configuration: WorkerConfiguration(), seed: 2)
+        let rescued = Atomic(0)
+        let watching = rescuer.events.observe { if case .rescued = $0 { rescued.add(1, ordering: .relaxed) } }
+        defer { watching.cancel() }
+        try await long.withWorker { worker in
+            let job = try await long.client.enqueue(Chore(number: 1), options: EnqueueOptions(timeout: .unlimited))
+            while timers.load(ordering: .relaxed) == 0 { await Task.yield() }
+            try await rescuer.withWorker { other in
+                while !other.health.isReady { await Task.yield() }
+                // The long sleep, and the four timers of the other worker.
+                await clock.pass(.hours(2), with: worker, others: 5)
+                try await clock.pass(with: worker, others: 4) {
+                    try await inner.jobs([job.id], parts: []).first?.state.isFinal == true
+                }
+            }
+            let record = try #require(try await inner.jobs([job.id], parts: .attempts).first)
+            #expect(record.state == .succeeded && record.epoch == 1 && record.crashes == 0)
+            #expect(rescued.load(ordering: .relaxed) == 0)
         }
     }
 

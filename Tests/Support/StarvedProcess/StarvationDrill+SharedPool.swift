@@ -6,7 +6,7 @@ import Errand
 extension StarvationDrill {
     /// The shared pool spins while two jobs run on and a third ignores its cancellation.
     func starveSharedPool(_ worker: Worker, _ client: JobClient, _ facts: inout StarvationFacts) async throws {
-        let threads = StarvedThreads()
+        let threads = StarvedThreads(isPolite: plan.isPolite)
         let steady = Steady(milliseconds: Int(plan.length.inSeconds * 1000))
         let jobs = try await client.enqueue(contentsOf: [steady, steady])
         let stubbornJob = try await client.enqueue(Stubborn())

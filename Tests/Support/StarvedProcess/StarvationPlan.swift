@@ -22,6 +22,8 @@ struct StarvationPlan: Sendable {
     var length: Duration
     /// A worker as it should not be built: each beat needs a turn on the shared pool.
     var beatsNeedSharedPool: Bool
+    /// Threads that spin let other processes go first.
+    var isPolite: Bool
 
     init(_ environment: [String: String]) throws {
         func value(_ name: String) throws -> String {
@@ -34,6 +36,7 @@ struct StarvationPlan: Sendable {
         file = environment["STARVED_FILE"]
         length = .milliseconds(Int(seconds * 1000))
         beatsNeedSharedPool = environment["BEATS_NEED_SHARED_POOL"] == "yes"
+        isPolite = environment["STARVED_POLITELY"] == "yes"
     }
 
     /// How long a worker may be silent before others take its jobs: the starvation lasts for five of them.

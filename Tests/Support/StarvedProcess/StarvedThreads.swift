@@ -5,6 +5,14 @@ import Errand
 import Foundation
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 /// Keeps every thread of Swift's shared pool spinning, and counts who got a turn all the same.
 final class StarvedThreads: Sendable {
     private let isOver = Atomic(false)
@@ -13,6 +21,10 @@ final class StarvedThreads: Sendable {
     private let tasksWaiting = Atomic(0)
     // Each has threads of its own.
     private static let priorities: [TaskPriority] = [.background, .utility, .medium, .high]
+
+    private let isPolite: Bool
+
+    init(isPolite: Bool) { self.isPolite = isPolite }
 
     /// Threads that spin.
     var threads: Int { spinning.load(ordering: .relaxed) }
@@ -45,6 +57,10 @@ final class StarvedThreads: Sendable {
     func stop() { isOver.store(true, ordering: .relaxed) }
 
     private func spin() {
+        #if os(Linux)
+        // This thread alone: other processes on the machine, which are not the drill, go first.
+        if isPolite { _ = nice(19) }
+        #endif
         spinning.add(1, ordering: .relaxed)
         while !isOver.load(ordering: .relaxed) {}
     }
