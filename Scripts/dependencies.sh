@@ -53,7 +53,7 @@ has_zlib() { links c z zlib.h 'zlibCompileFlags()'; }
 has_cxx() { links c++ stdc++ string 'std::string("x").size()'; }
 
 # Whether the toolchain's programs find their libraries; a toolchain that was only unpacked may not.
-starts() { swift --version >/dev/null 2>&1 && swift package --version >/dev/null 2>&1; }
+starts() { swift package --version >/dev/null 2>&1; }
 
 install_with_brew() {
     command -v brew >/dev/null || fail "missing: $*. Install Homebrew (https://brew.sh), then: brew install $*"
