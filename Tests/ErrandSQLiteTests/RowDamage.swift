@@ -76,7 +76,7 @@ struct RowDamage {
         switch generator.below(5) {
         case 0: generator.pick([.min, .max, .min + 1, .max - 1, Int64(Int32.max), Int64(Int32.min)])
         case 1: Int64(generator.below(12)) - 1
-        case 2: was &+ Int64(generator.below(5)) - 2
+        case 2: was &+ Int64(generator.below(5) - 2)
         case 3: was ^ (1 << Int64(generator.below(64)))
         default: Int64.random(in: .min ... .max, using: &generator)
         }

@@ -33,6 +33,8 @@ struct StarvationTests {
         Self.expectNothingLost(facts)
         #expect(facts.jobs.map(\.name).sorted() == ["next", "steady", "steady"])
 
+        #expect(facts.progressWritten == 2)
+
         // The handler that ignored its cancellation meanwhile.
         let abandoned = try #require(facts.stubborn)
         #expect(facts.slotFreedAfter > facts.leaseSeconds / 3 && facts.slotFreedAfter < facts.leaseSeconds * 2)
@@ -71,7 +73,7 @@ struct StarvationTests {
         )
         #expect(facts.turns == 0)
         #expect(facts.longestSilence > facts.leaseSeconds)
-        #expect(facts.fences == 1)
+        #expect(facts.fences > 0)
         #expect(facts.jobs.allSatisfy { $0.epoch > 1 })
         #expect(facts.rescued > 0)
         #expect(facts.stubbornLater?.crashes == 1)

@@ -18,12 +18,16 @@ final class NoteBook: Sendable {
     private let store: any JobStore
     private let clock: any ErrandClock
     private let interval: Duration
+    private let lane: WorkLane
 
-    /// - Parameter interval: The least time between two writes.
-    init(store: any JobStore, clock: any ErrandClock, interval: Duration) {
+    /// - Parameters:
+    ///   - interval: The least time between two writes.
+    ///   - lane: Where they are begun; not on the shared pool, which may have no thread left for them.
+    init(store: any JobStore, clock: any ErrandClock, interval: Duration, lane: WorkLane) {
         self.store = store
         self.clock = clock
         self.interval = interval
+        self.lane = lane
     }
 
     /// Who hears of a lease that the store no longer honours.
@@ -66,7 +70,8 @@ final class NoteBook: Sendable {
             defer { state.isArmed = true }
             return !state.isArmed
         }
-        if mustArm { clock.schedule(after: interval) { [self] in Task { await writeAll() } } }
+        guard mustArm else { return }
+        clock.schedule(after: interval) { [self] in Task(executorPreference: lane) { await self.writeAll() } }
     }
 
     private func writeAll() async {

@@ -87,7 +87,9 @@ public final class Worker: Service, Sendable {
         machine = Mutex(WorkerStateMachine(configuration, handlers: handlers))
         vitals = Mutex(Vitals(id: id))
         jobs = RunningJobs()
-        notes = NoteBook(store: store, clock: clock, interval: configuration.noteInterval)
+        controlPool = ThreadPool(threads: 2, name: "errand-control", clock: clock)
+        control = WorkLane(name: "control", pool: controlPool)
+        notes = NoteBook(store: store, clock: clock, interval: configuration.noteInterval, lane: control)
         let mustExit = ExitFlag()
         exitFlag = mustExit
         settleWriter = SettleWriter(store: store, clock: clock, logger: logger, mustExit: { mustExit.isSet })
@@ -106,9 +108,7 @@ public final class Worker: Service, Sendable {
         lanes = Dictionary(
             uniqueKeysWithValues: handlers.names.keys.map { ($0, WorkLane(name: $0.rawValue, pool: pool)) }
         )
-        controlPool = ThreadPool(threads: 2, name: "errand-control", clock: clock)
         beatPool = ThreadPool(threads: 1, name: "errand-beat", clock: clock)
-        control = WorkLane(name: "control", pool: controlPool)
         beatLane = WorkLane(name: "beat", pool: beatPool)
     }
 

@@ -16,12 +16,13 @@ package struct HostileJSON: Sendable {
     /// The next text, of at most `limit` bytes.
     package func next(using generator: inout some RandomNumberGenerator, limit: Int = 1 << 20) -> [UInt8] {
         var bytes: [UInt8]
-        switch generator.below(12) {
-        case 0..<5: bytes = bent(Array(generator.pick(corpus).utf8), using: &generator)
-        case 5..<8: bytes = Array(object(depth: 0, using: &generator).utf8)
-        case 8: bytes = bent(Array(value(depth: 0, using: &generator).utf8), using: &generator)
-        case 9: bytes = Array(value(depth: 0, using: &generator).utf8)
-        case 10: bytes = deep(using: &generator)
+        switch generator.below(14) {
+        case 0, 1: bytes = Array(generator.pick(corpus).utf8)
+        case 2..<7: bytes = bent(Array(generator.pick(corpus).utf8), using: &generator)
+        case 7..<10: bytes = Array(object(depth: 0, using: &generator).utf8)
+        case 10: bytes = bent(Array(value(depth: 0, using: &generator).utf8), using: &generator)
+        case 11: bytes = Array(value(depth: 0, using: &generator).utf8)
+        case 12: bytes = deep(using: &generator)
         default: bytes = (0..<generator.below(64)).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
         }
         if generator.once(in: 60) { bytes = long(bytes, limit, using: &generator) }

@@ -30,8 +30,10 @@ struct Next: Job {
 /// Handles the drill's jobs.
 func drillHandlers(stubborn: DrillGate, blocking: DrillGate) -> JobHandlers {
     var handlers = JobHandlers()
-    handlers.add(Steady.self) { job, _ in
-        try await SystemClock.shared.sleep(for: .milliseconds(job.milliseconds))
+    handlers.add(Steady.self) { job, context in
+        try await SystemClock.shared.sleep(for: .milliseconds(job.milliseconds / 2))
+        context.progress(0.5, "half")
+        try await SystemClock.shared.sleep(for: .milliseconds(job.milliseconds / 2))
     }
     handlers.add(Blocking.self) { _, _ in blocking.hold() }
     handlers.add(Stubborn.self) { _, _ in

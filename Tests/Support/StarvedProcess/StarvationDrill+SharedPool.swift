@@ -7,7 +7,7 @@ extension StarvationDrill {
     /// The shared pool spins while two jobs run on and a third ignores its cancellation.
     func starveSharedPool(_ worker: Worker, _ client: JobClient, _ facts: inout StarvationFacts) async throws {
         let threads = StarvedThreads(isPolite: plan.isPolite)
-        let steady = Steady(milliseconds: Int(plan.length.inSeconds * 1000))
+        let steady = Steady(milliseconds: Int(plan.length.inSeconds * 1100))
         let jobs = try await client.enqueue(contentsOf: [steady, steady])
         let stubbornJob = try await client.enqueue(Stubborn())
         try await until("the jobs run") { worker.health.running == 3 && stubborn.held == 1 }
@@ -19,6 +19,7 @@ extension StarvationDrill {
         if left > .zero { try await clock.sleep(for: left) }
         (facts.beats, facts.longestSilence) = { ($0.beats, $0.longestSilence.inSeconds) }(beats.stop())
         facts.seconds = (clock.uptime - began).inSeconds
+        for job in jobs where try await job.record().progress != nil { facts.progressWritten += 1 }
         (facts.starvedThreads, facts.turns, facts.waiting) = (threads.threads, threads.turns, threads.waiting)
         threads.stop()
         stubborn.open()

@@ -31,6 +31,8 @@ struct StarvationFacts: Codable, Sendable {
     /// How often the worker itself lost a lease or stopped trusting its leases.
     var leasesLost = 0
     var fences = 0
+    /// Jobs whose progress was written meanwhile.
+    var progressWritten = 0
     /// The jobs that must not be lost.
     var jobs: [Job] = []
 
