@@ -14,7 +14,7 @@ import SystemPackage
 #endif
 
 /// Each drill is a process of its own, for the seconds of `STARVATION_SECONDS` (15).
-@Suite("Starvation", .serialized, .timeLimit(.minutes(5)))
+@Suite("Starvation", .timeLimit(.minutes(5)))
 struct StarvationTests {
     enum Store: String, CaseIterable { case memory, sqlite }
 
