@@ -32,48 +32,33 @@ public struct BackgroundResponder<Base: HTTPResponder>: HTTPResponder where Base
     public func respond(to request: Request, context: Context) async throws -> Response {
         // Those of a server that tells the end of its responses are bound already.
         if let tasks = BackgroundTasks.current, tasks.adopt(by: runner, logger: context.logger) {
-            return try await respond(to: request, context, tasks, isTold: true) {
-                try await base.respond(to: request, context: context)
+            do {
+                let response = try await base.respond(to: request, context: context)
+                // Not closed yet: its body may still add tasks while it is written.
+                if tasks.respondedIdly(status: response.status.code) { return response }
+                return try await finish(response, tasks, isTold: true)
+            } catch {
+                return try await finish(error, request, context, tasks, isTold: true)
             }
         }
         let tasks = BackgroundTasks(runner: runner, logger: context.logger)
-        return try await respond(to: request, context, tasks, isTold: false) {
-            try await BackgroundTasks.$current.withValue(tasks) {
+        do {
+            let response = try await BackgroundTasks.$current.withValue(tasks) {
                 try await base.respond(to: request, context: context)
             }
-        }
-    }
-
-    /// - Parameter isTold: The server hands the tasks over when the response is written; else its body does.
-    private func respond(
-        to request: Request,
-        _ context: Context,
-        _ tasks: BackgroundTasks,
-        isTold: Bool,
-        _ answer: () async throws -> Response
-    ) async throws -> Response {
-        var response: Response
-        do {
-            response = try await answer()
+            // A body of unknown length may call code that adds tasks while it is written.
+            let isStream = response.body.contentLength == nil
+            if !isStream, tasks.closeIfIdle(status: response.status.code) { return response }
+            return try await finish(response, tasks, isTold: false)
         } catch {
-            guard !tasks.closeIfIdle(status: 500) else { throw error }
-            if error is HTTPParserError {
-                // The connection is in no state to be answered by us; the server answers 400 and closes it.
-                tasks.responded(status: HTTPResponse.Status.badRequest.code)
-                tasks.handOverNow(.failed(error))
-                throw error
-            }
-            response = Self.response(to: error, request, context)
+            return try await finish(error, request, context, tasks, isTold: false)
         }
-        // A body of unknown length may call code that adds tasks while it is written.
-        let isStream = response.body.contentLength == nil
-        if isStream || !tasks.closeIfIdle(status: response.status.code) {
-            try await finish(&response, tasks, isTold: isTold)
-        }
-        return response
     }
 
-    private func finish(_ response: inout Response, _ tasks: BackgroundTasks, isTold: Bool) async throws {
+    /// Decides what goes out and sees to it that the tasks are handed over when it has.
+    /// - Parameter isTold: The server hands them over; else the response's body does.
+    private func finish(_ answer: Response, _ tasks: BackgroundTasks, isTold: Bool) async throws -> Response {
+        var response = answer
         if let problem = await tasks.flush(status: response.status.code) {
             response = ProblemResponse.make(for: problem)
         }
@@ -83,6 +68,25 @@ public struct BackgroundResponder<Base: HTTPResponder>: HTTPResponder where Base
         } else if !isTold {
             response.body = response.body.handingOver(tasks)
         }
+        return response
+    }
+
+    /// The same for an error, which the application would turn into a response outside of all middleware.
+    private func finish(
+        _ error: any Error,
+        _ request: Request,
+        _ context: Context,
+        _ tasks: BackgroundTasks,
+        isTold: Bool
+    ) async throws -> Response {
+        guard !tasks.closeIfIdle(status: 500) else { throw error }
+        if error is HTTPParserError {
+            // The connection is in no state to be answered by us; the server answers 400 and closes it.
+            tasks.responded(status: HTTPResponse.Status.badRequest.code)
+            tasks.handOverNow(.failed(error))
+            throw error
+        }
+        return try await finish(Self.response(to: error, request, context), tasks, isTold: isTold)
     }
 
     /// What the application would make of the error.

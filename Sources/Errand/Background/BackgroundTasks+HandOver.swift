@@ -10,13 +10,18 @@ extension BackgroundTasks {
     /// - Returns: `false`, and nothing has changed, when there is something to do at the end of the response.
     package func closeIfIdle(status: Int) -> Bool {
         state.withLock { state in
-            guard state.tasks.isEmpty, state.staged.isEmpty, !state.isOverLimit, state.reserved == 0 else {
-                return false
-            }
-            state.isHandedOver = true
+            guard state.isIdle else { return false }
             state.status = status
-            state.delivery = .complete
-            return true
+            return state.closeIfIdle(.complete)
+        }
+    }
+
+    /// Keeps the status of the response that goes out, when there is nothing else to do before it does.
+    /// - Returns: `false`, and nothing has changed, when there is.
+    package func respondedIdly(status: Int) -> Bool {
+        state.withLock { state in
+            if state.isIdle { state.status = status }
+            return state.isIdle
         }
     }
 
@@ -34,6 +39,7 @@ extension BackgroundTasks {
     /// Suspends, and so holds the connection, while the runner's queue is full and its policy is to wait.
     /// - Throws: The first error of a task, only in mode `.immediate(rethrow: true)`.
     package func handOver(_ delivery: BackgroundDelivery) async throws {
+        if state.withLock({ $0.closeIfIdle(delivery) }) { return }
         flushLate()
         guard let batch = takeBatch(delivery) else { return }
         try await runner.take(batch)

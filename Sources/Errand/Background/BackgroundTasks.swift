@@ -39,6 +39,16 @@ public final class BackgroundTasks: Sendable {
         var isLimitLogged = false
         var staged: [StagedJob] = []
         var isFlushed = false
+
+        /// Whether nothing was given to do.
+        var isIdle: Bool { tasks.isEmpty && staged.isEmpty && !isOverLimit && reserved == 0 }
+
+        /// Ends the collecting when there is nothing to hand over.
+        mutating func closeIfIdle(_ delivery: BackgroundDelivery) -> Bool {
+            guard isIdle else { return false }
+            if !isHandedOver { (isHandedOver, self.delivery) = (true, delivery) }
+            return true
+        }
     }
 
     package let runner: BackgroundRunner
