@@ -29,7 +29,6 @@ extension ManualClock {
 
     /// Beats, maintenance and the fence always have a timer in the end, claims only while leases are trusted.
     private func rest(of worker: Worker, _ others: Int) async {
-        // Whether it trusts its leases may change meanwhile.
-        while timerCount < (worker.health.isReady ? 4 : 3) + others, !Task.isCancelled { await Task.yield() }
+        await waitForTimers(atLeast: (worker.health.isReady ? 4 : 3) + others)
     }
 }
