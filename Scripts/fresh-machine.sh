@@ -145,7 +145,7 @@ step_demo() {
     port=$(free_port)
     inside "PORT=$port exec make demo" >"$log" 2>&1 &
     local demo=$!
-    until grep -q "^The service answers at http://127.0.0.1:$port" "$log"; do
+    until grep -qs "^The service answers at http://127.0.0.1:$port" "$log"; do
         if ! kill -0 "$demo" 2>/dev/null; then
             cat "$log"
             fail "make demo ended"
