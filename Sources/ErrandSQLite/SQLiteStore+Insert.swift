@@ -70,6 +70,11 @@ extension SQLiteSession {
             if rule.conflict == .throwError { return (.refused(taken(by: entry.holder, rule)), nil) }
             return (.duplicate(of: entry.holder, entry.lastState), nil)
         }
+        if holder.record.isOverdue(at: now) {
+            // It will not run: joined to it, the newcomer would not either.
+            try change(&holder, at: now) { $0.expire(at: now) }
+            return try insert(job, at: now)
+        }
         let collision = try change(&holder, at: now) {
             $0.collide(with: job, at: now, hasFollowUp: entry.followUp != nil)
         }

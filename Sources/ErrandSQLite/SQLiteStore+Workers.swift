@@ -55,24 +55,22 @@ extension SQLiteSession {
 
     func beat(_ beat: Beat, at now: Timestamp) throws -> BeatAnswer {
         guard let number = try liveWorker(beat.worker) else {
-            return BeatAnswer(isKnown: false, lost: beat.held.map(\.job), at: now)
+            return BeatAnswer(isKnown: false, lost: beat.held, at: now)
         }
-        let touch = try command(.touchWorker)
-        touch.bind(1, number)
-        touch.bind(2, now.microseconds)
-        try touch.run()
+        try touch(number, at: now)
         var answer = BeatAnswer(isKnown: true, at: now)
         var listed: Set<Int64> = []
         for lease in beat.held {
             guard let (row, cancel) = try check(lease, of: beat.worker, number: number, at: now) else {
-                answer.lost.append(lease.job)
+                answer.lost.append(lease)
                 continue
             }
             listed.insert(row)
             if let cancel { answer.cancels[lease.job] = cancel }
         }
         guard let accounted = beat.accountedThrough else { return answer }
-        for running in try running(of: number) where !listed.contains(running.row) && running.startedAt <= accounted {
+        for running in try running(of: number) where !listed.contains(running.row) {
+            guard beat.accounts(for: running.startedAt, through: accounted, at: now) else { continue }
             guard var job = try jobOrHold(row: running.row, at: now) else { continue }
             let settled = try change(&job, at: now) { $0.releaseUnlisted(at: now) }
             effects.count(.released, lane: job.lane, at: now)
@@ -110,6 +108,13 @@ extension SQLiteSession {
     private func wish(stored text: String, at now: Timestamp) -> CancelRequest {
         FlatJSON.list(text).flatMap { try? CancelRequest(stored: $0) }
             ?? CancelRequest(actor: "unknown", reason: "the stored request cannot be read", at: now)
+    }
+
+    private func touch(_ worker: Int64, at now: Timestamp) throws {
+        let touch = try command(.touchWorker)
+        touch.bind(1, worker)
+        touch.bind(2, now.microseconds)
+        try touch.run()
     }
 
     /// What a worker holds, in the order of the rows.
@@ -159,6 +164,8 @@ extension SQLiteSession {
         var live: Set<Int64> = []
         var dead: [Int64: WorkerID] = [:]
         let workers = try allWorkers()
+        // A beat from the future was written before the clock was set back: it counts from now on.
+        for worker in workers where worker.lastSeen > now { try touch(worker.number, at: now) }
         let wasSilent = { (worker: SQLiteWorker) in silence.map { now - worker.lastSeen > $0 } ?? false }
         // The one that asks lives: when it was silent itself, time has jumped and silence proves nothing.
         let judgesSilence = !workers.contains { $0.registration.id == asking && !$0.isDead && wasSilent($0) }

@@ -10,7 +10,7 @@ import Synchronization
 /// Handlers and background tasks run here (through a ``WorkLane`` each), and so does code that blocks
 /// (``runBlocking(_:onStart:)``), so that neither can starve the threads that answer requests. Threads start
 /// when they are first needed. The line itself has no bound: whoever submits bounds how much runs at once.
-package final class ThreadPool: Sendable {
+package final class ThreadPool: LaneRunner {
     /// What the threads are called in debuggers, with a number behind it.
     package let name: String
     /// How many threads there are at most.

@@ -1,6 +1,15 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
+/// Runs the steps of tasks that come along lanes: a ``ThreadPool``, or a simulation in its place.
+package protocol LaneRunner: Sendable {
+    /// Runs one step of a task, with `lane` as its executor.
+    func enqueue(_ job: UnownedJob, lane: WorkLane)
+
+    /// Takes no more work of its own; steps that still come must not be lost.
+    func stop(whenDone: (@Sendable () -> Void)?)
+}
+
 /// The way of tasks of one name onto the threads of a pool: the name and the pool.
 ///
 /// Each job name and each background task has a lane of its own, which its tasks prefer as their executor. So every
@@ -9,9 +18,9 @@
 package final class WorkLane: TaskExecutor {
     /// Whom to blame: the name of the job or the background task.
     package let name: String
-    private let pool: ThreadPool
+    private let pool: any LaneRunner
 
-    package init(name: String, pool: ThreadPool) {
+    package init(name: String, pool: any LaneRunner) {
         self.name = name
         self.pool = pool
     }

@@ -147,14 +147,14 @@ extension MemoryTable {
 
     mutating func beat(_ beat: Beat, at now: Timestamp) -> BeatAnswer {
         guard let worker = workers[beat.worker] else {
-            return BeatAnswer(isKnown: false, lost: beat.held.map(\.job), at: now)
+            return BeatAnswer(isKnown: false, lost: beat.held, at: now)
         }
         worker.lastSeen = now
         var answer = BeatAnswer(isKnown: true, at: now)
         var listed: Set<JobID> = []
         for lease in beat.held {
             guard let row = rows[lease.job], lease.worker == beat.worker, row.record.isHeld(by: lease) else {
-                answer.lost.append(lease.job)
+                answer.lost.append(lease)
                 continue
             }
             listed.insert(lease.job)
@@ -162,7 +162,8 @@ extension MemoryTable {
         }
         guard let accounted = beat.accountedThrough, worker.held.count > listed.count else { return answer }
         let orphans = worker.held.filter { row in
-            !listed.contains(row.record.id) && row.record.startedAt.map { $0 <= accounted } == true
+            !listed.contains(row.record.id)
+                && row.record.startedAt.map { beat.accounts(for: $0, through: accounted, at: now) } == true
         }
         for row in orphans.sorted(by: { $0.sequence < $1.sequence }) {
             let settled = change(row, at: now) { $0.releaseUnlisted(at: now) }

@@ -59,6 +59,11 @@ extension MemoryTable {
             if rule.conflict == .throwError { return (.refused(taken(by: entry.holder, rule)), nil) }
             return (.duplicate(of: entry.holder, entry.lastState), nil)
         }
+        if holder.record.isOverdue(at: now) {
+            // It will not run: joined to it, the newcomer would not either.
+            change(holder, at: now) { $0.expire(at: now) }
+            return insert(job, at: now)
+        }
         let followUp = entry.followUp
         let collision = change(holder, at: now) {
             $0.collide(with: job, at: now, hasFollowUp: followUp != nil)

@@ -28,6 +28,8 @@ extension MemoryTable {
 
     mutating func rescue(silence: Duration, sparing asking: WorkerID?, at now: Timestamp) -> MaintenanceReport {
         var report = MaintenanceReport()
+        // A beat from the future was written before the clock was set back: it counts from now on.
+        for worker in workers.values where worker.lastSeen > now { worker.lastSeen = now }
         let dead = workers.values.filter { now - $0.lastSeen > silence }
         // The one that asks lives: when it is among them, time has jumped and silence proves nothing.
         if dead.contains(where: { $0.registration.id == asking }) { return report }

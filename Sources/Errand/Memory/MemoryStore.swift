@@ -20,6 +20,19 @@ public final class MemoryStore: JobStore {
         self.clock = clock
     }
 
+    /// A store that also tells `journal` of every change of a row as it happens, inside its lock: the row before and
+    /// after, `nil` for one that is not there. For simulations, which check the changes.
+    package convenience init(
+        clock: any ErrandClock,
+        journal: @escaping @Sendable (_ before: JobRecord?, _ after: JobRecord?, _ now: Timestamp) -> Void
+    ) {
+        self.init(clock: clock)
+        table.withLock { $0.journal = journal }
+    }
+
+    // Rows know their queue, lane and worker, and those know their rows.
+    deinit { table.withLock { $0.untie() } }
+
     /// Engine `memory`, durability none, not shared.
     public func describe() async -> StoreDescription {
         StoreDescription(

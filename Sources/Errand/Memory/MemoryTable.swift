@@ -27,6 +27,8 @@ struct MemoryTable {
     var reportOrder: Deque<String> = []
     var effects = MemoryEffects()
     var isClosed = false
+    /// Told of every change as it happens, inside the lock: the row before and after, `nil` for one that is not there.
+    var journal: (@Sendable (_ before: JobRecord?, _ after: JobRecord?, _ now: Timestamp) -> Void)?
     private var nextSequence = 0
 
     /// The most audit lines and remembered operations.
@@ -52,6 +54,7 @@ struct MemoryTable {
         row.tally.counts[record.state.rawValue] += 1
         row.tally.count(.enqueued, at: now)
         place(row)
+        journal?(nil, row.record, now)
         return row
     }
 
@@ -63,6 +66,7 @@ struct MemoryTable {
         _ body: (inout JobRecord) -> Answer
     ) -> Answer {
         let before = row.record.state
+        let earlier = journal.map { _ in row.record }
         unplace(row)
         let answer = body(&row.record)
         let after = row.record.state
@@ -80,6 +84,7 @@ struct MemoryTable {
             effects.finished.append(row.record.id)
             if let metric = SeriesMetric.ended(as: after) { row.tally.count(metric, at: now) }
         }
+        journal?(earlier, row.record, now)
         if row.record.unique != nil { updateKey(of: row, at: now) }
         return answer
     }
@@ -92,7 +97,18 @@ struct MemoryTable {
         row.queue.rows -= 1
         rows[row.record.id] = nil
         index.remove(row.record.id) { rows[$0] != nil }
+        journal?(row.record, nil, now)
         if row.record.unique != nil { forgetKey(of: row, at: now) }
+    }
+
+    /// Lets rows, queues and workers go of each other, so that none of them outlives the store.
+    func untie() {
+        for row in rows.values { (row.place, row.holder) = (.nowhere, nil) }
+        for queue in queues.values {
+            queue.lanes = [:]
+            queue.due = MemoryOrder(.place)
+            queue.finished = []
+        }
     }
 
     mutating func dropResult(of row: MemoryRow) {

@@ -81,7 +81,7 @@ final class NoteBook: Sendable {
             state.lastWrite += 1
             state.writes[state.lastWrite] = (Set(state.pending.keys), end)
             defer { state.pending = [:] }
-            return (state.lastWrite, Array(state.pending.values))
+            return (state.lastWrite, state.pending.values.sorted { $0.lease.job < $1.lease.job })
         }
         await write(notes)
         state.withLock { $0.writes[number] = nil }

@@ -52,7 +52,9 @@ extension Worker {
             await beatWakeUp.wait(upTo: configuration.beatInterval, on: clock)
             if Task.isCancelled { return }
             let sentAt = clock.uptime
-            let (held, accounted) = machine.withLock { (Array($0.held), $0.accountedThrough) }
+            let (held, accounted) = machine.withLock {
+                ($0.held.sorted { ($0.job, $0.epoch) < ($1.job, $1.epoch) }, $0.accountedThrough)
+            }
             do {
                 let answer = try await store.beat(Beat(worker: id, held: held, accountedThrough: accounted))
                 storeAnswered(at: clock.uptime)
@@ -73,8 +75,10 @@ extension Worker {
         metrics.beat(age: clock.uptime - sentAt)
         if answer.isKnown {
             let lost = Set(answer.lost)
-            for lease in held where lost.contains(lease.job) { drop(lease) }
-            for (job, request) in answer.cancels { cancel(job, request) }
+            for lease in held where lost.contains(lease) { drop(lease) }
+            for lease in held where !lost.contains(lease) {
+                if let request = answer.cancels[lease.job] { cancel(lease, request) }
+            }
             if answer.released > 0 {
                 logger.warning(
                     "claims whose answers were lost were given back",
@@ -114,11 +118,11 @@ extension Worker {
     }
 
     /// A job that waits in the read-ahead is given back; the store then ends it as cancelled.
-    private func cancel(_ job: JobID, _ request: CancelRequest) {
-        if let running = jobs[job] {
+    private func cancel(_ lease: Lease, _ request: CancelRequest) {
+        if let running = jobs[lease] {
             tell(running, .cancelled(request))
         } else {
-            giveBack(machine.withLock { $0.removeBuffered { $0.lease.job == job } })
+            giveBack(machine.withLock { $0.removeBuffered { $0.lease == lease } })
         }
     }
 }

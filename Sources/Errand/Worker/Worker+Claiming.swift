@@ -63,7 +63,7 @@ extension Worker {
             if machine.withLock({ $0.signalled(queues) }) { claimWakeUp.signal() }
         case .cancelled(let ids):
             // The next beat brings the requests with their reasons; ask now instead of in 5 s.
-            if ids.contains(where: { jobs[$0] != nil }) { beatWakeUp.signal() }
+            if jobs.contains(anyOf: Set(ids)) { beatWakeUp.signal() }
         case .elsewhere:
             if machine.withLock({ $0.signalled(nil) }) { claimWakeUp.signal() }
             hearElsewhere()

@@ -31,7 +31,7 @@ public final class Worker: Service, Sendable {
     let endings = SettleQueue()
     let settleWriter: SettleWriter
     /// Where handlers run.
-    let pool: ThreadPool
+    let pool: any LaneRunner
     /// The way there, for each job name.
     let lanes: [JobName: WorkLane]
     /// Where claims, settling, maintenance and shutdown run.
@@ -45,8 +45,7 @@ public final class Worker: Service, Sendable {
     let maintenanceWakeUp: WakeUp
     let shutdownWakeUp: WakeUp
     let hasStopped = Latch()
-    private let controlPool: ThreadPool
-    private let beatPool: ThreadPool
+    private let runners: WorkerRunners
 
     /// A worker for these handlers. Nothing happens before ``run()``.
     /// - Parameters:
@@ -58,7 +57,7 @@ public final class Worker: Service, Sendable {
     ///   - logger: For what belongs to no job, and, with the job's facts added, for handlers.
     ///   - clock: Measures beats, timeouts and the steps of stopping.
     ///   - chance: Makes the worker's identity and the jitter of retries.
-    public init(
+    public convenience init(
         store: any JobStore,
         handlers: JobHandlers,
         configuration: WorkerConfiguration = WorkerConfiguration(),
@@ -67,6 +66,31 @@ public final class Worker: Service, Sendable {
         logger: Logger = Logger(label: "errand.worker"),
         clock: any ErrandClock = SystemClock.shared,
         chance: Chance = .system
+    ) {
+        self.init(
+            store: store,
+            handlers: handlers,
+            configuration: configuration,
+            interceptors: interceptors,
+            events: events,
+            logger: logger,
+            clock: clock,
+            chance: chance,
+            runners: nil
+        )
+    }
+
+    /// The same with somebody else to run its tasks than threads of its own.
+    package init(
+        store: any JobStore,
+        handlers: JobHandlers,
+        configuration: WorkerConfiguration,
+        interceptors: [any JobInterceptor] = [],
+        events: EventHub,
+        logger: Logger,
+        clock: any ErrandClock,
+        chance: Chance,
+        runners: WorkerRunners?
     ) {
         self.store = store
         self.handlers = handlers
@@ -87,29 +111,21 @@ public final class Worker: Service, Sendable {
         machine = Mutex(WorkerStateMachine(configuration, handlers: handlers))
         vitals = Mutex(Vitals(id: id))
         jobs = RunningJobs()
-        controlPool = ThreadPool(threads: 2, name: "errand-control", clock: clock)
-        control = WorkLane(name: "control", pool: controlPool)
-        notes = NoteBook(store: store, clock: clock, interval: configuration.noteInterval, lane: control)
         let mustExit = ExitFlag()
         exitFlag = mustExit
         settleWriter = SettleWriter(store: store, clock: clock, logger: logger, mustExit: { mustExit.isSet })
 
-        let watchLogger = logger
-        let watch = BlockingWatch(threshold: configuration.blockingThreshold, clock: clock) { lane, duration in
-            watchLogger.warning(
-                "a handler holds a thread without suspending; move the blocking call to a thread of its own",
-                metadata: [LogKeys.jobName: "\(lane)", LogKeys.duration: "\(duration.inSeconds)"]
-            )
-            events.publish(.blocking(JobName(lane), duration))
-        }
-        let threads = configuration.threads ?? max(SystemFacts.cores, 2)
-        let pool = ThreadPool(threads: threads, name: "errand-job", clock: clock, watch: watch)
-        self.pool = pool
+        let runners = runners ?? .threads(for: configuration, clock: clock, events: events, logger: logger)
+        self.runners = runners
+        pool = runners.handlers
         lanes = Dictionary(
-            uniqueKeysWithValues: handlers.names.keys.map { ($0, WorkLane(name: $0.rawValue, pool: pool)) }
+            uniqueKeysWithValues: handlers.names.keys.map {
+                ($0, WorkLane(name: $0.rawValue, pool: runners.handlers))
+            }
         )
-        beatPool = ThreadPool(threads: 1, name: "errand-beat", clock: clock)
-        beatLane = WorkLane(name: "beat", pool: beatPool)
+        control = WorkLane(name: "control", pool: runners.control)
+        beatLane = WorkLane(name: "beat", pool: runners.beats)
+        notes = NoteBook(store: store, clock: clock, interval: configuration.noteInterval, lane: control)
     }
 
     let exitFlag: ExitFlag
@@ -159,7 +175,7 @@ public final class Worker: Service, Sendable {
         signals.cancel()
         offers.cancel()
         await retire()
-        for pool in [pool, controlPool, beatPool] { pool.stop() }
+        for runner in runners.all { runner.stop(whenDone: nil) }
         logger.info("the worker stopped")
     }
 }

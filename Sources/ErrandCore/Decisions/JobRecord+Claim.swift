@@ -9,6 +9,11 @@ extension JobRecord {
         return false
     }
 
+    /// Whether the job is late and would be expired as soon as anybody looks: it will not run any more.
+    public func isOverdue(at now: Timestamp) -> Bool {
+        state.isPending && hold == nil && isLate(at: now)
+    }
+
     /// A due job becomes ready; its rank counts from the time it was due, so that a late promotion costs it
     /// nothing. Does nothing when it is not due or is held.
     /// - Returns: Whether it became ready.

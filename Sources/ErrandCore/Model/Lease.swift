@@ -17,6 +17,12 @@ public struct Lease: Sendable, Hashable {
     /// else reads it, and a store must check ``job`` as well.
     public let row: Int64
 
+    /// Job and epoch are enough to tell leases apart; hashing them alone is cheaper, and workers hash every lease.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(job.low)
+        hasher.combine(epoch)
+    }
+
     /// A lease as a store makes it.
     public init(job: JobID, worker: WorkerID, epoch: Int64, row: Int64 = 0) {
         self.job = job

@@ -40,8 +40,9 @@ public final class LocalHub: Sendable {
 
     private struct State {
         var nextToken = 0
-        var listeners: [Int: @Sendable (StoreSignal) -> Void] = [:]
-        var sources: [Int: OfferSource] = [:]
+        // In the order of registration, which is the order in which they are told and asked.
+        var listeners: [(token: Int, hear: @Sendable (StoreSignal) -> Void)] = []
+        var sources: [(token: Int, source: OfferSource)] = []
         var watched: [JobID: Int] = [:]
     }
 
@@ -55,18 +56,18 @@ public final class LocalHub: Sendable {
     public func subscribe(_ listener: @escaping @Sendable (StoreSignal) -> Void) -> HubRegistration {
         let token = state.withLock { state in
             state.nextToken += 1
-            state.listeners[state.nextToken] = listener
+            state.listeners.append((state.nextToken, listener))
             return state.nextToken
         }
         return HubRegistration { [self] in
-            _ = state.withLock { $0.listeners.removeValue(forKey: token) }
+            state.withLock { $0.listeners.removeAll { $0.token == token } }
         }
     }
 
     /// Tells every listener. Engines call it after the commit, never before.
     public func publish(_ signal: StoreSignal) {
-        let listeners = state.withLock { Array($0.listeners.values) }
-        for listener in listeners { listener(signal) }
+        let listeners = state.withLock { $0.listeners }
+        for listener in listeners { listener.hear(signal) }
     }
 
     /// Asks that ``StoreSignal/finished(_:)`` name this job until the registration is cancelled. Ends of jobs
@@ -96,18 +97,18 @@ public final class LocalHub: Sendable {
     public func offer(_ source: OfferSource) -> HubRegistration {
         let token = state.withLock { state in
             state.nextToken += 1
-            state.sources[state.nextToken] = source
+            state.sources.append((state.nextToken, source))
             return state.nextToken
         }
         return HubRegistration { [self] in
-            _ = state.withLock { $0.sources.removeValue(forKey: token) }
+            state.withLock { $0.sources.removeAll { $0.token == token } }
         }
     }
 
     /// The first offer for these jobs, with the source that must be told how it went.
     public func takeOffer(for jobs: [NewJob]) -> (offer: ClaimOffer, source: OfferSource)? {
-        let sources = state.withLock { $0.sources.isEmpty ? [] : Array($0.sources.values) }
-        for source in sources {
+        let sources = state.withLock { $0.sources }
+        for (_, source) in sources {
             if let offer = source.reserve(jobs) { return (offer, source) }
         }
         return nil

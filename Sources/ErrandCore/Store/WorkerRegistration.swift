@@ -71,6 +71,13 @@ public struct Beat: Sendable, Hashable {
         self.held = held
         self.accountedThrough = accountedThrough
     }
+
+    /// Whether a lease of this worker that was granted at `instant` must be among those it lists, or else is the
+    /// orphan of a lost answer. One granted in what is the future now is from before the clock was set back: it is
+    /// older than anything that this beat could have missed.
+    package func accounts(for instant: Timestamp, through accounted: Timestamp, at now: Timestamp) -> Bool {
+        instant <= accounted || instant > now
+    }
 }
 
 /// The answer to a beat.
@@ -78,8 +85,9 @@ public struct BeatAnswer: Sendable, Hashable {
     /// False when the store declared the worker dead and rescued its jobs: all leases are lost, and the worker
     /// must register under a new identity.
     public var isKnown: Bool
-    /// Listed jobs that the worker no longer holds.
-    public var lost: [JobID]
+    /// Listed leases that no longer hold. Leases, not jobs: a worker may have claimed a job anew while its earlier
+    /// attempt at it, which it lost, has not come to its end.
+    public var lost: [Lease]
     /// Listed jobs that somebody wants stopped.
     public var cancels: [JobID: CancelRequest]
     /// How many orphans of lost answers were given back.
@@ -90,7 +98,7 @@ public struct BeatAnswer: Sendable, Hashable {
     /// An answer.
     public init(
         isKnown: Bool,
-        lost: [JobID] = [],
+        lost: [Lease] = [],
         cancels: [JobID: CancelRequest] = [:],
         released: Int = 0,
         at: Timestamp

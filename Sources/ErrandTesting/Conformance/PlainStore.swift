@@ -47,8 +47,12 @@ struct PlainStore {
             return .stored(new.id)
         }
         let taken = StoreError(.conflict, "")
-        guard job(key.holder) != nil else {
+        guard let holder = job(key.holder) else {
             return rule.conflict == .throwError ? .refused(taken) : .duplicate(of: key.holder, key.lastState)
+        }
+        if holder.isOverdue(at: now) {
+            _ = change(holder.id) { [now] in $0.expire(at: now) }
+            return insert(new)
         }
         let collision = change(key.holder) { [now] in
             $0.collide(with: new, at: now, hasFollowUp: key.followUp != nil)

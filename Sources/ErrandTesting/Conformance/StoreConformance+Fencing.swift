@@ -80,7 +80,7 @@ extension StoreConformance {
             try await bench.isFenced(claimed.lease, "after it retired")
             let beat = try await bench.store.beat(Beat(worker: worker, held: [claimed.lease], accountedThrough: nil))
             bench.equal(beat.isKnown, false, "known")
-            bench.equal(beat.lost, [claimed.record.id], "lost leases")
+            bench.equal(beat.lost, [claimed.lease], "lost leases")
         },
     ]
 }

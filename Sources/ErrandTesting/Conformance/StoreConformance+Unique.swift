@@ -105,6 +105,24 @@ extension StoreConformance {
             bench.equal(try await bench.state(id), .expired, "the state")
             try await bench.put(bench.job(unique: rule()))
         },
+        Case("a job that is too late to start does not take a newer one of its key with it") { bench in
+            for conflict in [UniqueRule.Conflict.returnExisting, .replacePending(.all), .runAgainAfter, .throwError] {
+                let unique = rule(.untilDone, conflict)
+                let late = try await bench.put(bench.job(unique: unique) { $0.startWithin = .seconds(10) })
+                bench.clock.advance(by: .seconds(10))
+                let next = try await bench.put(bench.job(unique: unique))
+                bench.equal(try await bench.state(late), .expired, "the late job, \(conflict)")
+                bench.equal(try await bench.state(next), .ready, "the newer job, \(conflict)")
+                try await bench.operate(.cancel, next)
+            }
+        },
+        Case("a held job keeps its key although it is too late to start") { bench in
+            let late = try await bench.put(bench.job(unique: rule()) { $0.startWithin = .seconds(10) })
+            try await bench.operate(.hold(lasting: nil), late)
+            bench.clock.advance(by: .seconds(10))
+            let answer = try await bench.insert(bench.job(unique: rule()))
+            bench.equal(answer, .duplicate(of: late, .ready), "the answer")
+        },
         Case("jobs with other keys or without keys do not meet") { bench in
             for key in ["a", "b", "ab", "a "] { try await bench.put(bench.job(unique: UniqueRule(key: key))) }
             for _ in 0..<3 { try await bench.put(bench.job()) }

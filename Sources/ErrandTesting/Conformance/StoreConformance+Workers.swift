@@ -51,10 +51,21 @@ extension StoreConformance {
             let held = [kept.lease, ended.lease, stopped.lease, unknown]
             let answer = try await bench.store.beat(Beat(worker: worker, held: held, accountedThrough: bench.now))
             bench.equal(answer.isKnown, true, "known")
-            bench.equal(Set(answer.lost), [ended.record.id, unknown.job], "lost jobs")
+            bench.equal(Set(answer.lost), [ended.lease, unknown], "lost leases")
             let request = CancelRequest(actor: "ada", reason: "stop it", at: bench.now)
             bench.equal(answer.cancels, [stopped.record.id: request], "jobs to stop")
             bench.equal(answer.released, 0, "released jobs")
+        },
+        Case("of two leases of one job a beat calls only the older one lost") { bench in
+            let worker = try await bench.worker()
+            let first = try await bench.run(on: worker)
+            bench.equal(try await bench.orphans(of: worker, through: bench.now), 1, "jobs given back")
+            let second = try await bench.take(worker)
+            bench.equal(second.record.id, first.record.id, "the job")
+            let held = [first.lease, second.lease]
+            let answer = try await bench.store.beat(Beat(worker: worker, held: held, accountedThrough: bench.now))
+            bench.equal(answer.lost, [first.lease], "lost leases")
+            try await bench.ends(second.lease, .success, as: .succeeded)
         },
         Case("the orphan of a lost answer is given back without a crash, but only when it is old enough") { bench in
             let worker = try await bench.worker()
@@ -76,6 +87,13 @@ extension StoreConformance {
             bench.equal(try await bench.state(young.record.id), .running, "the younger job")
             try await bench.isFenced(orphan.lease, "after it was given back")
             bench.equal(try await bench.take(worker).record.id, orphan.record.id, "the next job")
+        },
+        Case("the orphan of a lost answer is given back although the clock was set back since") { bench in
+            let worker = try await bench.worker()
+            _ = try await bench.run(on: worker)
+            bench.clock.stepWallClock(by: .hours(-1))
+            bench.equal(try await bench.orphans(of: worker, through: nil), 0, "released while a claim is under way")
+            bench.equal(try await bench.orphans(of: worker, through: bench.now - .microseconds(1)), 1, "released")
         },
         Case("listed jobs are never given back, and nobody else's are") { bench in
             let (worker, other) = (try await bench.worker(), try await bench.worker())
@@ -113,7 +131,7 @@ extension StoreConformance {
             try await bench.store.retire(worker)
             let lease = Lease(job: bench.id(), worker: worker, epoch: 1)
             let answer = try await bench.store.beat(Beat(worker: worker, held: [lease], accountedThrough: bench.now))
-            bench.equal(answer, BeatAnswer(isKnown: false, lost: [lease.job], at: bench.now), "the answer")
+            bench.equal(answer, BeatAnswer(isKnown: false, lost: [lease], at: bench.now), "the answer")
         },
     ]
 
@@ -134,7 +152,7 @@ extension StoreConformance {
             let beat = Beat(worker: worker, held: [claimed.lease], accountedThrough: bench.now)
             let answer = try await bench.store.beat(beat)
             bench.equal(answer.isKnown, false, "known")
-            bench.equal(answer.lost, [claimed.record.id], "lost jobs")
+            bench.equal(answer.lost, [claimed.lease], "lost leases")
             await bench.refuses(.notFound, "a claim by a dead worker") { _ = try await bench.claim(worker) }
         },
         Case("a worker that looks for the dead does not find itself") { bench in
@@ -155,6 +173,16 @@ extension StoreConformance {
             let report = try await bench.store.maintain(rescue)
             bench.equal(report.deadWorkers, [other], "the dead workers after the beat")
             bench.equal(report.rescued, [claimed.record.id: .ready], "the rescued jobs after the beat")
+        },
+        Case("a worker that died before the clock was set back is found after its silence, not after the step") {
+            bench in
+            let claimed = try await bench.run(on: try await bench.worker())
+            bench.clock.stepWallClock(by: .hours(-1))
+            let rescue = MaintenanceTask.rescue(silence: .seconds(30))
+            bench.equal(try await bench.store.maintain(rescue), MaintenanceReport(), "the report after the step")
+            bench.clock.advance(by: .seconds(31))
+            let report = try await bench.store.maintain(rescue)
+            bench.equal(report.rescued, [claimed.record.id: .ready], "the rescued jobs")
         },
         Case("a worker that is not registered may look for the dead like anybody") { bench in
             let (asking, other) = (try await bench.worker(), try await bench.worker())

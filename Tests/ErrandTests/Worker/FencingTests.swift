@@ -136,4 +136,31 @@ struct FencingTests {
             gate.open()
         }
     }
+
+    @Test("a worker that lost a job and claimed it anew stops the attempt that it lost, not the one that holds")
+    func anew() async throws {
+        let (clock, store) = (clock, store)
+        let starts = Atomic(0)
+        let harness = harness { _, _ in
+            let isFirst = starts.add(1, ordering: .relaxed).newValue == 1
+            try await clock.sleep(for: isFirst ? .hours(1) : .seconds(30))
+        }
+        let events = EventWait(harness.events)
+        try await harness.withWorker { worker in
+            let handle = try await harness.client.enqueue(Chore(number: 1))
+            #expect(await events.start() == 1)
+            await clock.waitForTimer(in: .hours(1))
+            // As if the answer to the claim had been lost: the store gives the job back, and this worker takes it.
+            let unlisted = Beat(worker: worker.id, held: [], accountedThrough: clock.now)
+            #expect(try await store.beat(unlisted).released == 1)
+            #expect(await events.start() == 1)
+            await clock.waitForTimer(in: .seconds(30))
+            await clock.pass(.seconds(5), with: worker)
+            #expect(await events.next { if case .leaseLost(let id, _) = $0 { id } else { nil } } == handle.id)
+            await clock.pass(.seconds(26), with: worker)
+            #expect(await events.end() == .succeeded)
+            #expect(starts.load(ordering: .relaxed) == 2)
+            #expect(try await handle.record().epoch == 3)
+        }
+    }
 }
