@@ -96,6 +96,7 @@ let package = Package(
             path: "Tests/Support/StarvedProcess"
         ),
         .testTarget(name: "StarvationTests", dependencies: ["StarvedProcess", subprocess]),
+        .testTarget(name: "SimulationTests", dependencies: ["ErrandTesting", "Errand", log]),
         .testTarget(
             name: "SignupTests",
             dependencies: [

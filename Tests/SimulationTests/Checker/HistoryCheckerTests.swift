@@ -1,0 +1,58 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import Errand
+import ErrandTesting
+import Testing
+
+@Suite("History checker")
+struct HistoryCheckerTests {
+    @Test("a history that breaks a promise is told by the name of the promise", arguments: BadHistory.all)
+    func bad(_ history: BadHistory) {
+        var script = HistoryScript()
+        history.write(&script)
+        var checker = HistoryChecker(poll: .seconds(6))
+        let found = checker.check(script.events, ending: script.ending)
+        #expect(found.first?.id == history.id, "\(found)")
+    }
+
+    @Test("a history in which everything went wrong that may breaks no promise")
+    func good() {
+        var script = HistoryScript()
+        let (one, other) = (script.worker(), script.worker())
+        let first = script.start(script.insert(script.new { $0.retry = .attempts(3, backoff: .none) }), on: one)
+        script.beat(one, [first.lease])
+        let failed = script.start(script.settle(first.row, first.lease, .failure), on: one)
+        let released = script.start(script.settle(failed.row, failed.lease, .released), on: other)
+        script.wait(.minutes(1))
+        let again = script.start(script.rescue(released.row), on: one)
+        script.beat(other, [released.lease], lost: [released.lease])
+        let late = Settlement(lease: released.lease, outcome: .success)
+        script.call(.settle([late]), .settle([.leaseLost]))
+        var ended = script.settle(again.row, again.lease, .success)
+        let before = ended
+        _ = ended.retry(after: .zero, at: script.now)
+        script.operate(.retry(spread: .zero), before, ended)
+        let last = script.start(ended, on: one)
+        _ = script.settle(last.row, last.lease, .success)
+        var checker = HistoryChecker(poll: .seconds(6))
+        let found = checker.check(script.events, ending: script.ending)
+        #expect(found.isEmpty, "\(found)")
+    }
+
+    @Test("the story of a violation names the promise and shows what touches its job, the latest at the end")
+    func story() throws {
+        var script = HistoryScript()
+        let (one, other) = (script.worker(), script.worker())
+        let first = script.start(script.insert(script.new()), on: one)
+        script.wait(.minutes(1))
+        let second = script.start(script.rescue(first.row), on: other)
+        _ = script.settle(second.row, first.lease, .success)
+        var checker = HistoryChecker(poll: .seconds(6))
+        let found = try #require(checker.check(script.events, ending: script.ending).first)
+        let lines = HistoryStory(found, of: script.events, limit: 5).description.split(separator: "\n")
+        #expect(lines.count == 7)
+        #expect(lines.first?.hasPrefix("S5: a settlement under epoch 1 ended the attempt of epoch 3") == true)
+        #expect(lines.last?.contains("settle epoch 1") == true)
+    }
+}
