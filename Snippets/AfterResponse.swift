@@ -6,6 +6,8 @@
 import Errand
 import ErrandHummingbird
 import Hummingbird
+import HummingbirdCore
+import NIOCore
 
 struct Signup: Decodable {
     let email: String
@@ -66,3 +68,16 @@ func makeThumbnail(_ avatar: String) throws {}
 func renderReport() async throws {}
 func notify() async throws {}
 func audit() async throws {}
+
+func serverOfYourOwn(
+    _ router: Router<BasicRequestContext>,
+    _ background: BackgroundRunner
+) -> some ApplicationProtocol {
+    // snippet.server
+    let server = background.server {
+        HTTP1Channel(responder: $0, configuration: .init(idleTimeout: .seconds(30)))
+    }
+    let app = Application(router: router, background: background, server: server)
+    // snippet.end
+    return app
+}

@@ -12,11 +12,10 @@ extension BackgroundRunner {
     /// that is made here:
     ///
     /// ```swift
-    /// Application(
-    ///     router: router,
-    ///     background: background,
-    ///     server: background.server { HTTP1Channel(responder: $0, configuration: .init(idleTimeout: .seconds(30))) }
-    /// )
+    /// let server = background.server {
+    ///     HTTP1Channel(responder: $0, configuration: .init(idleTimeout: .seconds(30)))
+    /// }
+    /// let app = Application(router: router, background: background, server: server)
     /// ```
     ///
     /// With any other server tasks run all the same, but each response with tasks is written in three pieces instead
