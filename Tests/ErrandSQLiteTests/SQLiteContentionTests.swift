@@ -23,9 +23,9 @@ struct SQLiteContentionTests {
                 for writer in 0..<16 {
                     group.addTask {
                         var written = 0
-                        while SystemClock.shared.uptime < end {
+                        repeat {
                             written += try await Self.write(bench, store, worker, writer)
-                        }
+                        } while SystemClock.shared.uptime < end
                         return written
                     }
                 }

@@ -59,7 +59,7 @@ public final class BackgroundRunner: Sendable {
     let pool: ThreadPool
     let blockingPool: ThreadPool
     let probe: SharedPoolProbe?
-    let state: Mutex<State>
+    let state: BusyMutex<State>
     let signals = AsyncStream.makeStream(of: ShutdownSignal.self, bufferingPolicy: .bufferingOldest(64))
     private let nextID = Atomic<UInt64>(0)
 
@@ -168,7 +168,7 @@ public final class BackgroundRunner: Sendable {
             queueLimit: configuration.queueLimit,
             overflow: configuration.overflow
         )
-        state = Mutex(State(machine: machine, isRecording: mode != .live))
+        state = BusyMutex(State(machine: machine, isRecording: mode != .live))
     }
 
     /// Whether tasks are handed over before the response is returned: in the modes for tests, so that a test

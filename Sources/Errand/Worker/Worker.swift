@@ -24,7 +24,7 @@ public final class Worker: Service, Sendable {
     let metrics: ErrandMetrics
     let executor: JobExecutor
 
-    let machine: Mutex<WorkerStateMachine>
+    let machine: BusyMutex<WorkerStateMachine>
     let vitals: Mutex<Vitals>
     let jobs: RunningJobs
     let notes: NoteBook
@@ -108,7 +108,7 @@ public final class Worker: Service, Sendable {
 
         let wakeUps = (WakeUp(), WakeUp(), WakeUp(), WakeUp())
         (claimWakeUp, beatWakeUp, maintenanceWakeUp, shutdownWakeUp) = wakeUps
-        machine = Mutex(WorkerStateMachine(configuration, handlers: handlers))
+        machine = BusyMutex(WorkerStateMachine(configuration, handlers: handlers))
         vitals = Mutex(Vitals(id: id))
         jobs = RunningJobs()
         let mustExit = ExitFlag()

@@ -24,7 +24,7 @@ public struct WorkerConfiguration: Sendable {
     /// Set to serve queues strictly in this order instead of by weight: the first that has work, always.
     public var strictOrder: [QueueName] = []
     /// The most jobs that are claimed beyond the free slots when jobs are so short that a claim's round trip
-    /// would leave slots idle; 2,000. Never more than end during two round trips, some milliseconds: long jobs are not
+    /// would leave slots idle; 2,000. Never more than end during four round trips, some milliseconds: long jobs are not
     /// claimed ahead.
     public var readAhead = 2000
     /// The threads that run handlers; `nil`, the default, for one per core, at least 2. Handlers may suspend, so

@@ -165,11 +165,12 @@ struct WorkerStateMachine {
     /// Whether to wake the claim loop after something made room.
     var wantsClaim: Bool { (mayHaveWork || isParked) && hasRoom }
 
-    /// Claims as many ahead as jobs ended during two of the last claim's round trips: none for long jobs.
+    /// Claims as many ahead as jobs ended during four of the last claim's round trips, and again when half of them is
+    /// gone: none for long jobs. Four, because the rate so far was that of slots which had waited for jobs at times.
     private mutating func adaptReadAhead(at uptime: Duration, gotAll: Bool) {
         let elapsed = max((uptime - lastAnswerAt).inSeconds, 1e-6)
         let rate = Double(endedSinceAnswer) / elapsed
-        let wanted = (rate * (uptime - claimSentAt).inSeconds * 2).rounded(.down)
+        let wanted = (rate * (uptime - claimSentAt).inSeconds * 4).rounded(.down)
         readAhead = gotAll ? Int(min(wanted, Double(readAheadLimit))) : 0
         lastAnswerAt = uptime
         endedSinceAnswer = 0
