@@ -42,8 +42,9 @@ struct FarFutureTests {
         #expect(runs.withLock { Set($0.values) } == [1])
         let counts = try await store.counts()
         #expect(counts.count(.succeeded) == 10_000 && counts.count() == 10_000)
+        // Not `.released`: a machine so busy that beats are late gives back what was claimed ahead.
         let crashed = try await store.series(
-            SeriesRequest(from: .epoch, before: .distantFuture, metrics: [.crashed, .released, .failedAttempts])
+            SeriesRequest(from: .epoch, before: .distantFuture, metrics: [.crashed, .failedAttempts])
         )
         #expect(crashed.isEmpty)
     }
