@@ -65,4 +65,29 @@ struct SimulatorTests {
             #expect(words.all == [isCrash ? "woke at 10.0" : "woke at 9.0"])
         }
     }
+
+    @Test("a process that dies of a job which landed long after the healing is started again")
+    func landsLate() async throws {
+        var plan = SimulationPlan(
+            seed: 1,
+            workers: [WorkerPlan(number: 1, slots: 1, readAhead: 0, skew: .zero, isOld: false)],
+            jobs: [],
+            operations: [],
+            faults: [],
+            latency: .zero,
+            stepTime: .zero,
+            retention: .hours(24),
+            length: .seconds(20)
+        )
+        let job = JobPlan(number: 1, at: .seconds(2), process: 1, acts: [.killProcess(after: .seconds(1))])
+        plan.jobs = [job]
+        plan.faults = [
+            FaultPlan(at: .seconds(2), kind: .call(1, .late(.seconds(55)))),
+            FaultPlan(at: .seconds(10), kind: .crash(1, restartAfter: .seconds(2))),
+        ]
+        let result = try await SimulationTests.alone { [plan] in SimulatedRun(plan).run() }
+        #expect(result.violations.isEmpty, "\(result.violations)")
+        #expect(result.faults["late-call"] == 1)
+        #expect(result.faults["crash"] ?? 0 > 1, "void: the job killed nobody")
+    }
 }

@@ -64,7 +64,8 @@ extension HistoryChecker {
             blame("S21", "the job was stored with another payload", after.id, index)
         }
         if let key = new.unique?.key { keys[key, default: []].insert(after.id) }
-        if after.state != .waiting { checkKey(of: after, index) }
+        jobs[after.id]?.hasKey = false
+        if after.state != .waiting { takeKey(after, index) }
         update(after, event.uptime, isNew: true)
     }
 
@@ -110,7 +111,11 @@ extension HistoryChecker {
         if before.state == .running, after.state != .running { left(before, after, cause, event, index) }
         if before.state == .waiting, after.state == .ready || after.state == .scheduled {
             passKey(to: after)
-            checkKey(of: after, index)
+            takeKey(after, index)
+        }
+        // Run again, a job asks for its key like a new one, but for a time it had the key once.
+        if before.state.isFinal, !after.state.isFinal, jobs[id]?.new?.unique?.scope.isTimed == false {
+            takeKey(after, index)
         }
         if after.state.isFinal, !before.state.isFinal, let metric = SeriesMetric.ended(as: after.state) {
             tally[metric, default: 0] += 1

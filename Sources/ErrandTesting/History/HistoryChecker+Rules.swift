@@ -65,12 +65,13 @@ extension HistoryChecker {
         blame("S12", "a job that was to be cancelled became \(after.state.word)", id, index)
     }
 
-    /// At most one job has a key (S9).
-    mutating func checkKey(of newcomer: JobRecord, _ index: Int) {
+    /// A job takes its key: no other has it (S9).
+    mutating func takeKey(_ newcomer: JobRecord, _ index: Int) {
         guard let key = jobs[newcomer.id]?.new?.unique?.key else { return }
+        jobs[newcomer.id]?.hasKey = true
         for other in keys[key] ?? [] where other != newcomer.id {
-            guard let track = jobs[other], let record = track.record, record.state != .waiting else { continue }
-            guard let rule = track.new?.unique, !track.hasPassedKey, holds(record, rule) else { continue }
+            guard let track = jobs[other], track.hasKey, let record = track.record else { continue }
+            guard let rule = track.new?.unique, holds(record, rule) else { continue }
             blame("S9", "the key '\(key)' is held by \(other), which is \(record.state.word)", newcomer.id, index)
         }
     }
@@ -79,7 +80,7 @@ extension HistoryChecker {
     mutating func passKey(to follower: JobRecord) {
         guard let key = jobs[follower.id]?.new?.unique?.key else { return }
         for other in keys[key] ?? [] where other != follower.id && jobs[other]?.record?.state.isFinal == true {
-            jobs[other]?.hasPassedKey = true
+            jobs[other]?.hasKey = false
         }
     }
 

@@ -26,8 +26,8 @@ package struct HistoryChecker {
         var readySince: Duration = .zero
         /// A cancel of this run was acknowledged.
         var cancelledRun: Int?
-        /// Its key went to the job that waited for it.
-        var hasPassedKey = false
+        /// It was given its key, and the key did not go to the job that waited for it since.
+        var hasKey = false
         /// Beats in a row that did not list the lease.
         var misses = 0
     }

@@ -111,6 +111,15 @@ struct BadHistory: Sendable, CustomTestStringConvertible {
             _ = script.insert(script.new { $0.unique = UniqueRule(key: "k") })
             _ = script.insert(script.new { $0.unique = UniqueRule(key: "k") })
         },
+        BadHistory("S9", "a job runs again under a key that another has") { script in
+            let worker = script.worker()
+            let first = script.start(script.insert(script.new { $0.unique = UniqueRule(key: "k") }), on: worker)
+            let ended = script.settle(first.row, first.lease, .success)
+            _ = script.insert(script.new { $0.unique = UniqueRule(key: "k") })
+            var again = ended
+            _ = again.retry(after: .zero, at: script.now)
+            script.operate(.retry(spread: .zero), ended, again)
+        },
         BadHistory("S12", "a cancelled job is claimed") { script in
             let worker = script.worker()
             let row = script.insert(script.new())

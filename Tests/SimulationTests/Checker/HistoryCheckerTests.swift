@@ -40,6 +40,26 @@ struct HistoryCheckerTests {
         #expect(found.isEmpty, "\(found)")
     }
 
+    @Test("a job that expired while it waited for its key never had it, however long it would have kept it")
+    func followUpWithoutKey() {
+        var script = HistoryScript()
+        let holder = script.insert(script.new { $0.unique = UniqueRule(key: "k") })
+        let job = script.new { $0.unique = UniqueRule(key: "k", scope: .forTTL(.hours(1)), conflict: .runAgainAfter) }
+        var waiting = JobRecord(job, at: script.now + .seconds(1))
+        waiting.waitForKey()
+        script.call(.insert([job], offer: nil), .insert([.stored(job.id)]), (nil, waiting))
+        var expired = waiting
+        expired.expire(at: script.now)
+        script.call(.maintain(.expire), .maintain(MaintenanceReport()), (waiting, expired))
+        let worker = script.worker()
+        let running = script.start(holder, on: worker)
+        _ = script.settle(running.row, running.lease, .success)
+        _ = script.insert(script.new { $0.unique = UniqueRule(key: "k") })
+        var checker = HistoryChecker(poll: .seconds(6))
+        let found = checker.check(script.events, ending: script.ending)
+        #expect(found.isEmpty, "\(found)")
+    }
+
     @Test("the story of a violation names the promise and shows what touches its job, the latest at the end")
     func story() throws {
         var script = HistoryScript()

@@ -19,13 +19,14 @@ struct SimulationResult: Sendable {
 extension SimulatedRun {
     /// How long after healing everything must be final.
     static let patience: Duration = .minutes(20)
+    /// How long after healing a call from before may still take effect.
+    static let aftermath: Duration = .seconds(65)
 
     /// Carries the plan out and checks what happened.
     func run() -> SimulationResult {
         schedule()
         simulator.run(until: plan.length)
-        let quietAt = plan.length + .seconds(65)
-        simulator.run(until: quietAt)
+        simulator.run(until: plan.length + Self.aftermath)
         while !isQuiet, simulator.uptime < plan.length + Self.patience {
             simulator.run(until: simulator.uptime + .seconds(1))
         }

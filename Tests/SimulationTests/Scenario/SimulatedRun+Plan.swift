@@ -168,14 +168,16 @@ extension SimulatedRun {
         tidy()
     }
 
-    /// Releases what is held, ends pauses and restarts what killed itself, until nothing is left to do.
+    /// Releases what is held, ends pauses and restarts what killed itself, until nothing is left to do or to come.
     private func tidy() {
         for member in plan.workers { restart(member.number) }
         call(from: SimulationPlan.front) { client, _ in
             try await client.operate(.release, matching: JobFilter(isHeld: true), reason: "healed")
             for pause in try await client.pauses() { try await client.resume(pause.scope, reason: "healed") }
         }
-        after(.seconds(10)) { run in if !run.isQuiet { run.tidy() } }
+        after(.seconds(10)) { run in
+            if !run.isQuiet || run.simulator.uptime < run.plan.length + Self.aftermath { run.tidy() }
+        }
     }
 }
 
