@@ -70,9 +70,9 @@ extension SQLiteSession {
     }
 
     /// After a change of a job: frees the key it no longer needs, or leaves the place of the follow-up.
-    func updateKey(of record: JobRecord, was: JobRecord, at now: Timestamp) throws {
+    func updateKey(of record: JobRecord, was state: JobState, at now: Timestamp) throws {
         guard let key = record.unique?.key else { return }
-        if was.state == .waiting && record.state != .waiting {
+        if state == .waiting && record.state != .waiting {
             if let entry = try storedKey(key), entry.followUp == record.id { return try setFollowUp(nil, of: key) }
         }
         guard record.state.isFinal || !record.holdsUniqueKey else { return }

@@ -87,7 +87,7 @@ extension SQLiteSession {
         }
         if record.state.isPending, record.state != .waiting, record.hold == nil { effects.touch(record.queue) }
         if was.state == .running { held[job.row] = nil }
-        if record.unique != nil { try updateKey(of: job.record, was: was, at: now) }
+        if record.unique != nil { try updateKey(of: job.record, was: was.state, at: now) }
         return answer
     }
 

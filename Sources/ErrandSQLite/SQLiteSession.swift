@@ -57,6 +57,7 @@ final class SQLiteSession {
     private var logHookIsSet = false
     private var lanes: [Int64: Lane] = [:]
     private var laneNumbers: [LaneKey: Int64] = [:]
+    /// Jobs come in runs of the same kind, and comparing is cheaper than hashing.
     private var lastLane: Lane?
     private var highestLane: Int64 = 0
     private var policies: [Int64: RetryPolicy] = [:]
@@ -64,6 +65,7 @@ final class SQLiteSession {
     private var lastPolicy: (policy: RetryPolicy, number: Int64)?
     private var workers: [Int64: WorkerID] = [:]
     private var workerNumbers: [WorkerID: Int64] = [:]
+    private var lastWorker: (id: WorkerID, number: Int64)?
     var held: [Int64: Held] = [:]
 
     /// More than any worker runs; a leak of lost leases ends here.
@@ -99,6 +101,7 @@ final class SQLiteSession {
         lastPolicy = nil
         workers.removeAll()
         workerNumbers.removeAll()
+        lastWorker = nil
         held.removeAll()
     }
 
@@ -160,7 +163,6 @@ final class SQLiteSession {
 extension SQLiteSession {
     /// The lane of these three, made if it is new.
     func lane(queue: QueueName, name: JobName, version: Int) throws -> Int64 {
-        // Jobs come in runs of the same kind.
         if let lastLane, lastLane.version == version, lastLane.name == name, lastLane.queue == queue {
             return lastLane.number
         }
@@ -171,13 +173,9 @@ extension SQLiteSession {
     }
 
     func lane(_ number: Int64) throws -> Lane {
-        if let lane = lanes[number] { return lane }
-        let find = try command(.laneByNumber)
-        find.bind(1, number)
-        guard let lane = try find.first(Self.readLane) else {
-            throw StoreError(.corrupt, "lane \(number) of a job is missing; restore a backup")
-        }
-        remember(lane)
+        if let lastLane, lastLane.number == number { return lastLane }
+        let lane = try lanes[number] ?? findLane(number)
+        lastLane = lane
         return lane
     }
 
@@ -190,6 +188,16 @@ extension SQLiteSession {
             highestLane = max(highestLane, lane.number)
         }
         return lanes
+    }
+
+    private func findLane(_ number: Int64) throws -> Lane {
+        let find = try command(.laneByNumber)
+        find.bind(1, number)
+        guard let lane = try find.first(Self.readLane) else {
+            throw StoreError(.corrupt, "lane \(number) of a job is missing; restore a backup")
+        }
+        remember(lane)
+        return lane
     }
 
     private func findLane(_ key: LaneKey) throws -> Int64? {
@@ -246,7 +254,13 @@ extension SQLiteSession {
     }
 
     func policy(_ number: Int64) throws -> RetryPolicy {
-        if let policy = policies[number] { return policy }
+        if let lastPolicy, lastPolicy.number == number { return lastPolicy.policy }
+        let policy = try policies[number] ?? findPolicy(number)
+        lastPolicy = (policy, number)
+        return policy
+    }
+
+    private func findPolicy(_ number: Int64) throws -> RetryPolicy {
         let find = try command(.policyByNumber)
         find.bind(1, number)
         guard let text = try find.first({ $0.text(0) }), let policy = RetryPolicy(text) else {
@@ -269,7 +283,11 @@ extension SQLiteSession {
 
     /// The number of a worker that was registered once; `nil` for a stranger.
     func number(of worker: WorkerID) throws -> Int64? {
-        if let number = workerNumbers[worker] { return number }
+        if let lastWorker, lastWorker.id == worker { return lastWorker.number }
+        if let number = workerNumbers[worker] {
+            lastWorker = (worker, number)
+            return number
+        }
         let find = try command(.workerByID)
         find.bind(1, worker.bytes)
         guard let number = try find.first({ $0.int64(0) }) else { return nil }

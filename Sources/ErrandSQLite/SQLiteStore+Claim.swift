@@ -34,10 +34,11 @@ struct ClaimCursor {
         self.chunk = max(chunk, 1)
     }
 
-    mutating func takeHead() {
-        guard let head else { return }
+    /// Takes the next row out.
+    mutating func takeHead() -> SQLiteRow? {
+        guard let head = head.take() else { return nil }
         lanes[head.lane].ahead.removeLast()
-        self.head = nil
+        return head.job
     }
 }
 
@@ -57,12 +58,12 @@ extension SQLiteSession {
             return ClaimCursor(lanes: runnable, chunk: chunk)
         }
         var jobs: [ClaimedJob] = []
-        var isAvailable = try cursors.indices.map { try head(of: &cursors[$0], at: now) != nil }
-        while jobs.count < request.limit, let chosen = shares.next(available: { isAvailable[$0] }) {
-            guard let head = cursors[chosen].head?.job else { break }
-            jobs.append(try start(head, by: request.worker, number: worker, at: now))
-            cursors[chosen].takeHead()
-            isAvailable[chosen] = try self.head(of: &cursors[chosen], at: now) != nil
+        var isAvailable = try cursors.indices.map { try findHead(of: &cursors[$0], at: now) }
+        while jobs.count < request.limit, let chosen = shares.next(available: { isAvailable[$0] }),
+            let job = cursors[chosen].takeHead()
+        {
+            jobs.append(try start(job, by: request.worker, number: worker, at: now))
+            isAvailable[chosen] = try findHead(of: &cursors[chosen], at: now)
         }
         let hasMore = !promotesAll || isAvailable.contains(true) || cursors.contains { $0.patience == 0 }
         return ClaimAnswer(jobs: jobs, nextDue: nextDue, hasMore: hasMore, credits: shares.credits, at: now)
@@ -91,9 +92,10 @@ extension SQLiteSession {
         .map(\.number)
     }
 
-    /// The next row that may start, by rank over all lanes; late ones on the way become `expired`.
-    func head(of cursor: inout ClaimCursor, at now: Timestamp) throws -> SQLiteRow? {
-        if let head = cursor.head { return head.job }
+    /// Reads the next row that may start, by rank over all lanes; late ones on the way become `expired`.
+    /// - Returns: Whether there is one.
+    func findHead(of cursor: inout ClaimCursor, at now: Timestamp) throws -> Bool {
+        if cursor.head != nil { return true }
         while cursor.patience > 0 {
             var best: (rank: Int64, row: Int64, lane: Int)?
             for index in cursor.lanes.indices {
@@ -102,7 +104,7 @@ extension SQLiteSession {
                 if let earlier = best, (earlier.rank, earlier.row) < (next.rank, next.row) { continue }
                 best = (next.rank, next.row, index)
             }
-            guard let best else { return nil }
+            guard let best else { return false }
             guard var job = try jobOrHold(row: best.row, withPayload: true, at: now) else {
                 cursor.patience -= 1
                 cursor.lanes[best.lane].ahead.removeLast()
@@ -110,13 +112,13 @@ extension SQLiteSession {
             }
             guard job.record.isLate(at: now) else {
                 cursor.head = (job, best.lane)
-                return job
+                return true
             }
             cursor.patience -= 1
             cursor.lanes[best.lane].ahead.removeLast()
             try change(&job, at: now) { $0.expire(at: now) }
         }
-        return nil
+        return false
     }
 
     private func readAhead(_ lane: inout ClaimCursor.Lane, _ count: Int) throws {
@@ -133,36 +135,36 @@ extension SQLiteSession {
     }
 
     /// Starts a ready row under a new lease.
-    func start(_ job: SQLiteRow, by worker: WorkerID, number: Int64, at now: Timestamp) throws -> ClaimedJob {
-        var record = job.record
-        let lease = record.claim(by: worker, at: now, row: job.row)
+    func start(_ ready: consuming SQLiteRow, by worker: WorkerID, number: Int64, at now: Timestamp) throws -> ClaimedJob {
+        var job = ready
+        let lease = job.record.claim(by: worker, at: now, row: job.row)
         let claim = try command(.claimRow)
         claim.bind(1, job.row)
         claim.bind(2, number)
-        claim.bind(3, record.epoch)
-        claim.bind(4, record.attempt)
+        claim.bind(3, lease.epoch)
+        claim.bind(4, job.record.attempt)
         claim.bind(5, now.microseconds)
         guard try claim.run() == 1 else {
-            throw StoreError(.corrupt, "the row of job \(record.id) is not ready although its index says so")
+            throw StoreError(.corrupt, "the row of job \(lease.job) is not ready although its index says so")
         }
-        if record.startBy != nil || record.deadline != nil { try run(.startedRow, of: job.row) }
+        if job.record.startBy != nil || job.record.deadline != nil { try run(.startedRow, of: job.row) }
         effects.tally(lane: job.lane, .ready, -1)
         effects.tally(lane: job.lane, .running, 1)
         effects.count(.started, lane: job.lane, at: now)
-        effects.count(.wait, lane: job.lane, bucket: SeriesMetric.bucket(of: now - record.runAt), at: now)
-        if record.unique != nil {
-            try updateKey(of: record, was: job.record, at: now)
-        } else if record.epoch == 1 {
+        effects.count(.wait, lane: job.lane, bucket: SeriesMetric.bucket(of: now - job.record.runAt), at: now)
+        if job.record.unique != nil {
+            try updateKey(of: job.record, was: .ready, at: now)
+        } else if lease.epoch == 1 {
             let facts = Held(
                 epoch: 1,
                 worker: number,
                 lane: job.lane,
                 startedAt: now,
-                resultTTL: record.resultTTL
+                resultTTL: job.record.resultTTL
             )
             hold(job.row, facts)
         }
-        return ClaimedJob(lease: lease, record: record)
+        return ClaimedJob(lease: lease, record: job.record)
     }
 
     /// When the next job of each lane is due; lanes without one are missing.

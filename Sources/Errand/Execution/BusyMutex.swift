@@ -3,7 +3,8 @@
 
 import ErrandCore
 
-/// A lock around state that several threads want all the time: that of a worker's slots, of the background runner.
+/// A lock around state that several threads want all the time: what every job passes on its way, and the background
+/// runner.
 ///
 /// Everywhere else `Mutex` is the right one. On Linux that hands a contended lock over to the thread that waits for it,
 /// which is asleep, and until it has woken up all others queue behind it; with more threads than cores the queue never

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Metrics
-import Synchronization
 
 /// Every metric of jobs. Handles are made once for each queue, name and outcome and kept, bound to the factory
 /// that was current when the client or worker was made.
@@ -37,7 +36,7 @@ final class ErrandMetrics: Sendable {
     private static let nameLimit = 200
 
     private let factory: any MetricsFactory
-    private let handles = Mutex(Handles())
+    private let handles = BusyMutex(Handles())
 
     init(factory: any MetricsFactory = MetricsSystem.factory) {
         self.factory = factory

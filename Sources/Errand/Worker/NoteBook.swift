@@ -1,8 +1,6 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-import Synchronization
-
 /// What running jobs say while they run, collected and written together at most once per interval.
 final class NoteBook: Sendable {
     private struct State {
@@ -14,7 +12,7 @@ final class NoteBook: Sendable {
         var onRefused: (@Sendable (Lease) -> Void)?
     }
 
-    private let state = Mutex(State())
+    private let state = BusyMutex(State())
     private let store: any JobStore
     private let clock: any ErrandClock
     private let interval: Duration

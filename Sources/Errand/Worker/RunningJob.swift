@@ -13,17 +13,18 @@ final class RunningJob: Sendable {
         var timers: [ClockTimer] = []
     }
 
-    let lease: Lease
-    let record: JobRecord
+    let claimed: ClaimedJob
     /// Shutdown has begun; visible to the handler before anything is cancelled.
     let isDraining: @Sendable () -> Bool
     private let state = Mutex(State())
 
     init(_ claimed: ClaimedJob, isDraining: @escaping @Sendable () -> Bool) {
-        lease = claimed.lease
-        record = claimed.record
+        self.claimed = claimed
         self.isDraining = isDraining
     }
+
+    var lease: Lease { claimed.lease }
+    var record: JobRecord { claimed.record }
 
     /// The task that runs the handler, so that ``stop(_:)`` can cancel it.
     func attach(_ task: Task<Void, Never>) {

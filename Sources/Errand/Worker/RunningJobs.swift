@@ -1,13 +1,11 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-import Synchronization
-
 /// The attempts that run here, by lease: to stop one of them.
 ///
 /// Not by job: a job may be claimed anew here while its earlier attempt, whose lease was lost, is still running.
 final class RunningJobs: Sendable {
-    private let jobs = Mutex<[Lease: RunningJob]>([:])
+    private let jobs = BusyMutex<[Lease: RunningJob]>([:])
 
     func add(_ job: RunningJob) {
         jobs.withLock { $0[job.lease] = job }

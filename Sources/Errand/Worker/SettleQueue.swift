@@ -1,8 +1,6 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-import Synchronization
-
 /// The end of an attempt that the store does not know yet.
 struct Ending: Sendable {
     let lease: Lease
@@ -18,9 +16,17 @@ struct Ending: Sendable {
 ///
 /// What waits is bounded by the worker: it claims nothing more while too much is unsettled.
 final class SettleQueue: Sendable {
-    private let waiting = Mutex<[Ending]>([])
+    private let waiting = BusyMutex<[Ending]>([])
 
     /// - Returns: Whether nothing was waiting: the loop may be asleep.
+    func put(_ ending: Ending) -> Bool {
+        waiting.withLock { waiting in
+            waiting.append(ending)
+            return waiting.count == 1
+        }
+    }
+
+    /// The same for many.
     func put(_ endings: [Ending]) -> Bool {
         waiting.withLock { waiting in
             defer { waiting.append(contentsOf: endings) }

@@ -119,7 +119,7 @@ extension Worker {
         start(next)
         if wantsClaim { claimWakeUp.signal() }
         if let outcome {
-            settle([Ending(lease: running.lease, outcome: outcome, job: running)])
+            settle(Ending(lease: running.lease, outcome: outcome, job: running))
         } else {
             if running.isCompleted { ended(record, .succeeded(result: nil), .succeeded) } else { lost(running) }
             release([running])

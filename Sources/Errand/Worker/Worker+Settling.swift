@@ -33,15 +33,15 @@ extension Worker {
         }
     }
 
-    /// Has these stored; returns at once.
-    func settle(_ new: [Ending]) {
-        if endings.put(new) { settleWakeUp.signal() }
+    /// Has this stored; returns at once.
+    func settle(_ ending: Ending) {
+        if endings.put(ending) { settleWakeUp.signal() }
     }
 
     /// Gives back jobs that were claimed and will not be started here.
     func giveBack(_ claimed: [ClaimedJob]) {
         guard !claimed.isEmpty else { return }
-        settle(claimed.map { Ending(lease: $0.lease, outcome: .released) })
+        if endings.put(claimed.map { Ending(lease: $0.lease, outcome: .released) }) { settleWakeUp.signal() }
     }
 
     /// Gives back what an offer brought after the worker was told to stop.
@@ -89,7 +89,7 @@ extension Worker {
         case .failed(let error) where error.code == .invalid && !ending.isLastTry:
             // What the handler returned is what cannot be stored; that it ran can.
             let outcome = Outcome.failed(.permanent, error: StoredError(error), timedOut: false)
-            settle([Ending(lease: ending.lease, outcome: outcome, job: job, isLastTry: true)])
+            settle(Ending(lease: ending.lease, outcome: outcome, job: job, isLastTry: true))
             return false
         case .failed(let error):
             logger.error(

@@ -6,13 +6,37 @@ public struct ClaimedJob: Sendable, Hashable {
     /// The right to write about it.
     public var lease: Lease
     /// The job, `running`, with its payload and without further parts.
-    public var record: JobRecord
+    @inlinable public var record: JobRecord {
+        get { content.record }
+        set { content = Content(newValue) }
+    }
+    // A record is large, and thousands of jobs go from hand to hand between the store and the handlers: they are moved
+    // by reference, and who asks for one fact does not copy the others.
+    @usableFromInline var content: Content
+
+    @usableFromInline
+    final class Content: Sendable {
+        @usableFromInline let record: JobRecord
+
+        @inlinable
+        init(_ record: JobRecord) {
+            self.record = record
+        }
+    }
 
     /// A claimed job.
     public init(lease: Lease, record: JobRecord) {
         self.lease = lease
-        self.record = record
+        content = Content(record)
     }
+
+    /// Whether two are the same job under the same lease, with the same facts.
+    public static func == (one: Self, other: Self) -> Bool {
+        one.lease == other.lease && (one.content === other.content || one.record == other.record)
+    }
+
+    /// Hashes the lease, which tells claims apart.
+    public func hash(into hasher: inout Hasher) { hasher.combine(lease) }
 }
 
 /// What a worker asks for: how many jobs, from which queues, with which names.
