@@ -5,43 +5,26 @@ import Logging
 import Synchronization
 
 extension Worker {
-    /// The most endings of one write.
-    private static let settleLimit = 1000
-
-    /// Writes endings as they come. There is no delay: a write carries what gathered during the one before it, and
-    /// what became of that one is taken note of while the next is under way.
-    func settleLoop() async {
-        var written: (endings: [Ending], results: [SettleWriter.Result])?
+    /// Writes endings as they come. A write carries what gathered during the one before it; while other jobs wait in
+    /// memory for a slot it also waits for company, because a commit of a few dozen costs each of them three times as
+    /// much as one of hundreds, and the next job does not wait for it.
+    func settleLoop(_ lane: SettleLane) async {
         while true {
-            let next = endings.take(Self.settleLimit)
-            if next.isEmpty {
-                if let (endings, results) = written {
-                    written = nil
-                    await settled(endings, results)
-                } else if Task.isCancelled {
-                    return
-                } else {
-                    await settleWakeUp.wait(upTo: nil, on: clock)
-                }
-            } else {
-                async let results = settleWriter.write(
-                    next.map { Settlement(lease: $0.lease, outcome: $0.outcome) }
-                )
-                if let (endings, results) = written { await settled(endings, results) }
-                written = (next, await results)
-            }
+            let endings = await lane.next(on: clock) { machine.withLock { $0.buffered > 0 } }
+            if endings.isEmpty { return }
+            let settlements = endings.map { Settlement(lease: $0.lease, outcome: $0.outcome) }
+            await settled(endings, await settleWriter.write(settlements))
         }
     }
 
     /// Has this stored; returns at once.
     func settle(_ ending: Ending) {
-        if endings.put(ending) { settleWakeUp.signal() }
+        settleLanes[Int(truncatingIfNeeded: ending.lease.job.low % UInt64(settleLanes.count))].put(ending)
     }
 
     /// Gives back jobs that were claimed and will not be started here.
     func giveBack(_ claimed: [ClaimedJob]) {
-        guard !claimed.isEmpty else { return }
-        if endings.put(claimed.map { Ending(lease: $0.lease, outcome: .released) }) { settleWakeUp.signal() }
+        for job in claimed { settle(Ending(lease: job.lease, outcome: .released)) }
     }
 
     /// Gives back what an offer brought after the worker was told to stop.

@@ -28,7 +28,7 @@ public final class Worker: Service, Sendable {
     let vitals: Mutex<Vitals>
     let jobs: RunningJobs
     let notes: NoteBook
-    let endings = SettleQueue()
+    let settleLanes = [SettleLane(), SettleLane()]
     let settleWriter: SettleWriter
     /// Where handlers run.
     let pool: any LaneRunner
@@ -40,7 +40,6 @@ public final class Worker: Service, Sendable {
     let beatLane: WorkLane
     let claimWakeUp: WakeUp
     let startWakeUp = WakeUp()
-    let settleWakeUp = WakeUp()
     let beatWakeUp: WakeUp
     let maintenanceWakeUp: WakeUp
     let shutdownWakeUp: WakeUp
@@ -166,7 +165,9 @@ public final class Worker: Service, Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask(executorPreference: control) { await self.claimLoop() }
             group.addTask(executorPreference: control) { await self.startLoop() }
-            group.addTask(executorPreference: control) { await self.settleLoop() }
+            for lane in settleLanes {
+                group.addTask(executorPreference: control) { await self.settleLoop(lane) }
+            }
             group.addTask(executorPreference: beatLane) { await self.beatLoop() }
             group.addTask(executorPreference: control) { await self.maintenanceLoop() }
             await shutDown()

@@ -24,8 +24,14 @@ struct WorkerStateMachine {
         var mayHaveWork = true
         /// The claim in flight asks for jobs of it.
         var isAsked = false
+        /// How many jobs are claimed beyond the free slots.
+        var readAhead = 0
+        /// Ended since the last claim's answer.
+        var ended = 0
 
         var free: Int { max(slots - running - reserved, 0) }
+        /// How many more claimed jobs there is room for.
+        var room: Int { free + readAhead - buffered.count }
     }
 
     private(set) var lines: [Line]
@@ -51,8 +57,6 @@ struct WorkerStateMachine {
     private var lastClaimAt: Timestamp?
     private var claimSentAt: Duration = .zero
     private var lastAnswerAt: Duration = .zero
-    private var endedSinceAnswer = 0
-    private var readAhead = 0
 
     init(
         lines: [(name: QueueName, slots: Int, weight: Int)],
@@ -85,7 +89,7 @@ struct WorkerStateMachine {
         var queues: [ClaimRequest.Queue] = []
         for index in lines.indices {
             let line = lines[index]
-            let slots = room(in: line)
+            let slots = line.room
             lines[index].isAsked = slots > 0
             // What is not asked about may hold anything: it is asked as soon as it has room.
             lines[index].mayHaveWork = slots <= 0
@@ -100,21 +104,19 @@ struct WorkerStateMachine {
     /// How many claimed jobs there is room for.
     private var room: Int { free + readAhead - buffered }
 
-    private func room(in line: Line) -> Int {
-        line.free > 0 ? line.free + readAhead - line.buffered.count : 0
-    }
+    private var readAhead: Int { lines.reduce(0) { $0 + $1.readAhead } }
 
     /// Whether a line with room may have work.
-    private var mayHaveWork: Bool { lines.contains { $0.mayHaveWork && room(in: $0) > 0 } }
+    private var mayHaveWork: Bool { lines.contains { $0.mayHaveWork && $0.room > 0 } }
 
     /// Whether a claim may be made, should there be work.
     private var hasRoom: Bool {
         guard !startsNothing, !isClaiming, room > 0 else { return false }
-        // Little claims cost as much as large ones: with a read-ahead, wait until half of it is gone.
-        guard free > buffered || room * 2 >= readAhead else { return false }
+        // Little claims cost as much as large ones: with a read-ahead, wait until a quarter of it is gone.
+        guard free > buffered || room * 4 >= readAhead else { return false }
         // A store that cannot keep up with the ends is not asked for more.
         guard unsettled <= 4 * (concurrency + readAheadLimit) else { return false }
-        return lines.contains { room(in: $0) > 0 }
+        return lines.contains { $0.room > 0 }
     }
 
     /// The store answered; returns what starts now.
@@ -165,24 +167,30 @@ struct WorkerStateMachine {
     /// Whether to wake the claim loop after something made room.
     var wantsClaim: Bool { (mayHaveWork || isParked) && hasRoom }
 
-    /// Claims as many ahead as jobs ended during four of the last claim's round trips, and again when half of them is
-    /// gone: none for long jobs. Four, because the rate so far was that of slots which had waited for jobs at times.
+    /// Claims as many jobs of each queue ahead as ended during four of the last claim's round trips, and again when a
+    /// quarter of them is gone: none of a queue whose jobs are long. Four, because the rate so far was that of slots which
+    /// had waited for jobs at times.
     private mutating func adaptReadAhead(at uptime: Duration, gotAll: Bool) {
         let elapsed = max((uptime - lastAnswerAt).inSeconds, 1e-6)
-        let rate = Double(endedSinceAnswer) / elapsed
-        let wanted = (rate * (uptime - claimSentAt).inSeconds * 4).rounded(.down)
-        readAhead = gotAll ? Int(min(wanted, Double(readAheadLimit))) : 0
+        let trips = (uptime - claimSentAt).inSeconds * 4 / elapsed
+        var left = gotAll ? readAheadLimit : 0
+        for index in lines.indices {
+            lines[index].readAhead = Int(min(Double(lines[index].ended) * trips, Double(left)))
+            left -= lines[index].readAhead
+            lines[index].ended = 0
+        }
         lastAnswerAt = uptime
-        endedSinceAnswer = 0
     }
 
     // MARK: Slots
 
     /// The attempt in a slot of this queue ended and its outcome is on its way; returns what starts instead.
     mutating func ended(in queue: QueueName) -> [ClaimedJob] {
-        if let index = lines.firstIndex(where: { $0.name == queue }) { lines[index].running -= 1 }
+        if let index = lines.firstIndex(where: { $0.name == queue }) {
+            lines[index].running -= 1
+            lines[index].ended += 1
+        }
         unsettled += 1
-        endedSinceAnswer += 1
         return startable()
     }
 

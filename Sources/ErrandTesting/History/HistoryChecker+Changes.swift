@@ -113,8 +113,10 @@ extension HistoryChecker {
             passKey(to: after)
             takeKey(after, index)
         }
-        // Run again, a job asks for its key like a new one, but for a time it had the key once.
-        if before.state.isFinal, !after.state.isFinal, jobs[id]?.new?.unique?.scope.isTimed == false {
+        // Run again, a job asks for its key like a new one; a key for a time or until the start it had once.
+        if before.state.isFinal, !after.state.isFinal, let rule = jobs[id]?.new?.unique, !rule.scope.isTimed,
+            holds(after, rule)
+        {
             takeKey(after, index)
         }
         if after.state.isFinal, !before.state.isFinal, let metric = SeriesMetric.ended(as: after.state) {
