@@ -49,10 +49,15 @@ struct SQLiteCommand {
 
     /// All rows as `body` reads them.
     func all<Value>(_ body: (SQLiteCommand) throws -> Value) throws -> [Value] {
-        defer { sqlite3_reset(statement) }
         var values: [Value] = []
-        while try step() { values.append(try body(self)) }
+        try forEach { values.append(try body($0)) }
         return values
+    }
+
+    /// Shows `body` each row.
+    func forEach(_ body: (SQLiteCommand) throws -> Void) throws {
+        defer { sqlite3_reset(statement) }
+        while try step() { try body(self) }
     }
 }
 

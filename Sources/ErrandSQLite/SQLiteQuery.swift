@@ -22,7 +22,7 @@ enum SQLiteQuery: Int, CaseIterable {
     case deleteJob, deleteDetails, deleteResult, deleteAttempts, deleteLog, deleteCheckpoints
 
     // Claim
-    case readyAfter, dueRows, dueAfterLane, promoteRow
+    case readyAfter, readyJobsAfter, dueRows, dueAfterLane, promoteRow
 
     // Unique keys
     case keyByText, putKey, setKeyFollowUp, setKeyState, deleteKey
@@ -130,6 +130,12 @@ enum SQLiteQuery: Int, CaseIterable {
             """
             SELECT rank, row FROM errand_jobs INDEXED BY errand_jobs_ready \
             WHERE lane = ?1 AND state = 3 AND hold IS NULL AND (rank, row) > (?2, ?3) ORDER BY rank, row LIMIT ?4
+            """
+        case .readyJobsAfter:
+            """
+            SELECT \(SQLiteRow.columns), d.payload FROM errand_jobs j INDEXED BY errand_jobs_ready \
+            LEFT JOIN errand_details d ON d.row = j.row WHERE j.lane = ?1 AND j.state = 3 AND j.hold IS NULL \
+            AND (j.rank, j.row) > (?2, ?3) ORDER BY j.rank, j.row LIMIT ?4
             """
         case .dueRows:
             """

@@ -11,12 +11,21 @@ extension SQLiteStore {
 
 /// The heads of the lanes of one queue that a worker can run.
 ///
-/// Only their places in the index are read ahead; a row is read when it is the next of its queue.
+/// Of several lanes only the places in the index are read ahead, and a row when it is the next of its queue: nobody knows
+/// how many of each will be taken. A lane that is alone is read with its rows.
 struct ClaimCursor {
+    /// A ready row.
+    struct Place {
+        let rank: Int64
+        let row: Int64
+        var job: SQLiteRow?
+    }
+
     struct Lane {
         let number: Int64
-        /// Ready rows by rank and place, the next one last.
-        var ahead: [(rank: Int64, row: Int64)] = []
+        var ahead: [Place] = []
+        /// The index of the next one.
+        var next = 0
         var last: (rank: Int64, row: Int64) = (.min, .min)
         var isEmpty = false
     }
@@ -24,22 +33,19 @@ struct ClaimCursor {
     var lanes: [Lane]
     /// How many places of a lane are read at once.
     let chunk: Int
-    /// The next row, verified, and the index of its lane.
-    var head: (job: SQLiteRow, lane: Int)?
+    /// The next row, verified, and taken from its lane.
+    var head: SQLiteRow?
     /// How many late jobs may still be expired on the way, or held because they cannot be read.
     var patience = 1000
 
+    /// Rows are large: no more than this many wait in memory for their turn.
+    private static let mostRows = 64
+
     init(lanes: [Int64], chunk: Int) {
         self.lanes = lanes.map { Lane(number: $0) }
-        self.chunk = max(chunk, 1)
+        self.chunk = lanes.count == 1 ? min(max(chunk, 1), Self.mostRows) : max(chunk, 1)
     }
 
-    /// Takes the next row out.
-    mutating func takeHead() -> SQLiteRow? {
-        guard let head = head.take() else { return nil }
-        lanes[head.lane].ahead.removeLast()
-        return head.job
-    }
 }
 
 extension SQLiteSession {
@@ -60,7 +66,7 @@ extension SQLiteSession {
         var jobs: [ClaimedJob] = []
         var isAvailable = try cursors.indices.map { try findHead(of: &cursors[$0], at: now) }
         while jobs.count < request.limit, let chosen = shares.next(available: { isAvailable[$0] }),
-            let job = cursors[chosen].takeHead()
+            let job = cursors[chosen].head.take()
         {
             jobs.append(try start(job, by: request.worker, number: worker, at: now))
             isAvailable[chosen] = try findHead(of: &cursors[chosen], at: now)
@@ -99,39 +105,51 @@ extension SQLiteSession {
         while cursor.patience > 0 {
             var best: (rank: Int64, row: Int64, lane: Int)?
             for index in cursor.lanes.indices {
-                if cursor.lanes[index].ahead.isEmpty { try readAhead(&cursor.lanes[index], cursor.chunk) }
-                guard let next = cursor.lanes[index].ahead.last else { continue }
-                if let earlier = best, (earlier.rank, earlier.row) < (next.rank, next.row) { continue }
-                best = (next.rank, next.row, index)
+                var next = cursor.lanes[index].next
+                if next == cursor.lanes[index].ahead.count {
+                    try readAhead(&cursor.lanes[index], cursor.chunk, withJobs: cursor.lanes.count == 1)
+                    next = 0
+                }
+                guard next < cursor.lanes[index].ahead.count else { continue }
+                let (rank, row) = (cursor.lanes[index].ahead[next].rank, cursor.lanes[index].ahead[next].row)
+                if let earlier = best, (earlier.rank, earlier.row) < (rank, row) { continue }
+                best = (rank, row, index)
             }
             guard let best else { return false }
-            guard var job = try jobOrHold(row: best.row, withPayload: true, at: now) else {
+            let read = cursor.lanes[best.lane].ahead[cursor.lanes[best.lane].next].job.take()
+            cursor.lanes[best.lane].next += 1
+            guard var job = try read ?? jobOrHold(row: best.row, withPayload: true, at: now) else {
                 cursor.patience -= 1
-                cursor.lanes[best.lane].ahead.removeLast()
                 continue
             }
             guard job.record.isLate(at: now) else {
-                cursor.head = (job, best.lane)
+                cursor.head = job
                 return true
             }
             cursor.patience -= 1
-            cursor.lanes[best.lane].ahead.removeLast()
             try change(&job, at: now) { $0.expire(at: now) }
         }
         return false
     }
 
-    private func readAhead(_ lane: inout ClaimCursor.Lane, _ count: Int) throws {
+    private func readAhead(_ lane: inout ClaimCursor.Lane, _ count: Int, withJobs: Bool) throws {
+        lane.ahead.removeAll(keepingCapacity: true)
+        lane.next = 0
         guard !lane.isEmpty else { return }
-        let find = try command(.readyAfter)
+        let find = try command(withJobs ? .readyJobsAfter : .readyAfter)
         find.bind(1, lane.number)
         find.bind(2, lane.last.rank)
         find.bind(3, lane.last.row)
         find.bind(4, count)
-        lane.ahead = try find.all { (rank: $0.int64(0), row: $0.int64(1)) }
+        if withJobs {
+            // One that cannot be read now cannot be read alone either, and then it is held.
+            try find.forEach { lane.ahead.append(.init(rank: $0.int64(4), row: $0.int64(0), job: try? readJob($0))) }
+        } else {
+            try find.forEach { lane.ahead.append(.init(rank: $0.int64(0), row: $0.int64(1))) }
+        }
         lane.isEmpty = lane.ahead.count < count
-        if let last = lane.ahead.last { lane.last = last }
-        lane.ahead.reverse()
+        guard let end = lane.ahead.indices.last else { return }
+        lane.last = (lane.ahead[end].rank, lane.ahead[end].row)
     }
 
     /// Starts a ready row under a new lease.
