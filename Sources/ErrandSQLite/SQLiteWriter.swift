@@ -39,7 +39,8 @@ final class SQLiteWriter: Sendable {
     private let onClose: @Sendable () -> Void
     private let queue = Mutex(Queue())
     private let wake = DispatchSemaphore(value: 0)
-    /// How many commits there were, for tests: time proves nothing.
+    /// How many groups were begun and how many commits there were, for tests: time proves nothing.
+    private let groups = Atomic<Int>(0)
     private let commits = Atomic<Int>(0)
 
     init(
@@ -61,6 +62,8 @@ final class SQLiteWriter: Sendable {
             throw StoreError(.unavailable, "the system gave the store no thread; raise its limit of threads")
         }
     }
+
+    var groupCount: Int { groups.load(ordering: .relaxed) }
 
     var commitCount: Int { commits.load(ordering: .relaxed) }
 
@@ -166,22 +169,24 @@ final class SQLiteWriter: Sendable {
     /// How often it looks before it sleeps: about 20 µs on an idle machine.
     private static let looks = 50
 
-    private func take() -> [any SQLiteCall] {
+    /// The calls that wait, as many as fit into one transaction beside those of `group`.
+    private func take(besides group: [any SQLiteCall] = []) -> [any SQLiteCall] {
         queue.withLock { queue in
+            guard !queue.waiting.isEmpty else { return [] }
             var count = 0
-            var rows = 0
-            for call in queue.waiting.prefix(settings.callsPerCommit) {
+            var rows = group.reduce(0) { $0 + $1.rows }
+            for call in queue.waiting.prefix(settings.callsPerCommit - group.count) {
                 rows += call.rows
-                if count > 0, rows > settings.rowsPerCommit { break }
+                if count + group.count > 0, rows > settings.rowsPerCommit { break }
                 count += 1
             }
             guard count < queue.waiting.count else {
                 defer { queue.waiting = [] }
                 return queue.waiting
             }
-            let group = Array(queue.waiting.prefix(count))
+            let taken = Array(queue.waiting.prefix(count))
             queue.waiting.removeFirst(count)
-            return group
+            return taken
         }
     }
 
@@ -194,13 +199,19 @@ final class SQLiteWriter: Sendable {
 
     /// Runs a group to its answers.
     /// - Returns: Whether other processes would like to know.
-    private func perform(_ group: [any SQLiteCall], _ session: inout SQLiteSession?) -> Bool {
+    private func perform(
+        _ calls: [any SQLiteCall],
+        _ session: inout SQLiteSession?,
+        joinedByOthers: Bool = true
+    ) -> Bool {
+        groups.add(1, ordering: .relaxed)
+        var group = calls
         let fate = pool.writeWithoutTransaction { db -> Fate in
             do {
                 let current = try session ?? SQLiteSession(db, options: settings.session)
                 if session == nil, settings.checkpointPages != nil { current.watchLog() }
                 session = current
-                return transact(group, in: current)
+                return transact(&group, joinedByOthers, in: current)
             } catch {
                 return .failed(StoreError(any: error), alone: false)
             }
@@ -218,15 +229,17 @@ final class SQLiteWriter: Sendable {
                 return false
             }
             // One call has undone the whole transaction (a full disk, say): the others are not to blame.
-            return group.reduce(false) { perform([$1], &session) || $0 }
+            return group.reduce(false) { perform([$1], &session, joinedByOthers: false) || $0 }
         }
     }
 
-    private func transact(_ group: [any SQLiteCall], in session: SQLiteSession) -> Fate {
+    private func transact(_ group: inout [any SQLiteCall], _ joinedByOthers: Bool, in session: SQLiteSession) -> Fate {
         let db = session.db
         var isCommitting = false
         do {
             try begin(db)
+            // What came while another process had the lock need not wait for the lock once more.
+            if joinedByOthers { group += take(besides: group) }
             let changes = sqlite3_total_changes(session.connection)
             for call in group {
                 try run(call, in: session, isAlone: group.count == 1)
@@ -322,7 +335,7 @@ struct BusyWait: Sendable {
 
     /// 100 µs doubling to 2 ms, spread over 50 to 150 % by a hash of the try and the process.
     static func wait(try number: UInt64) -> Int64 {
-        let base = min(100 << min(number, 5), 2000)
+        let base = min(50 << min(number, 3), 250)
         var mixed = (number &+ UInt64(UInt32(bitPattern: getpid()))) &* 0x9E37_79B9_7F4A_7C15
         mixed ^= mixed >> 32
         return Int64(base / 2) + Int64(mixed % UInt64(base))

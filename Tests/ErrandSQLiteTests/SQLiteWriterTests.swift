@@ -45,6 +45,41 @@ struct SQLiteWriterTests {
         try await store.close()
     }
 
+    @Test("what comes while another process has the write lock shares the commit of the call that waits for it")
+    func joined() async throws {
+        let bench = try Bench()
+        let store = try bench.open { $0.callsPerCommit = 6 }
+        let other = try DatabaseQueue(path: bench.file)
+        let waits = DispatchSemaphore(value: 0)
+        let locked = Atomic<Bool>(false)
+        let holder = Task.detached {
+            try other.writeWithoutTransaction { db in
+                try db.inTransaction(.immediate) {
+                    locked.store(true, ordering: .releasing)
+                    waits.wait()
+                    return .rollback
+                }
+            }
+        }
+        while !locked.load(ordering: .acquiring) { await Task.yield() }
+        let (commits, groups) = (store.writer.commitCount, store.writer.groupCount)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<9 {
+                let job = bench.job()
+                group.addTask { _ = try await store.insert([job], offer: nil) }
+                // The first one is at the lock before the others come.
+                while number == 0, store.writer.groupCount == groups { await Task.yield() }
+            }
+            while store.writer.waitingCount < 8 { await Task.yield() }
+            waits.signal()
+            try await group.waitForAll()
+        }
+        try await holder.value
+        #expect(store.writer.commitCount - commits == 2, "six calls fit into one commit")
+        #expect(try await store.counts().count(.ready) == 9)
+        try await store.close()
+    }
+
     @Test("a commit takes no more calls than it is allowed to")
     func bounded() async throws {
         let bench = try Bench()

@@ -42,7 +42,7 @@ extension JobContext {
 
     /// True once the worker was told to shut down, some time before it cancels what still runs: a loop can stop
     /// here at a good place and throw ``JobControl/snooze(for:)``.
-    public var isShuttingDown: Bool { running.isDraining() }
+    public var isShuttingDown: Bool { running.isDraining }
 
     /// Throws when the attempt should not go on; call it in loops that never suspend.
     /// - Throws: ``ErrandError`` with code `leaseLost` when somebody else holds the job, else

@@ -44,17 +44,14 @@ final class NoteBook: Sendable {
         }
     }
 
+    /// Whether jobs have said nothing that was not written yet: then there is nothing to flush for any.
+    var isQuiet: Bool { state.withLock { $0.pending.isEmpty && $0.writes.isEmpty } }
+
     /// Writes what this job said and was not written yet; called before its attempt ends, because after the
     /// settlement the store refuses it.
     func flush(_ lease: Lease) async {
         // What the timer took a moment ago must arrive before the settlement, too.
-        let (isQuiet, underWay) = state.withLock { state in
-            (
-                state.pending.isEmpty && state.writes.isEmpty,
-                state.writes.values.filter { $0.leases.contains(lease) }.map(\.end)
-            )
-        }
-        if isQuiet { return }
+        let underWay = state.withLock { $0.writes.values.filter { $0.leases.contains(lease) }.map(\.end) }
         for write in underWay { await write.wait() }
         if let note = take(lease) { await write([note]) }
     }

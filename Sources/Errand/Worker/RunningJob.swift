@@ -15,12 +15,13 @@ final class RunningJob: Sendable {
 
     let claimed: ClaimedJob
     /// Shutdown has begun; visible to the handler before anything is cancelled.
-    let isDraining: @Sendable () -> Bool
+    var isDraining: Bool { drainFlag.isSet }
+    private let drainFlag: Flag
     private let state = Mutex(State())
 
-    init(_ claimed: ClaimedJob, isDraining: @escaping @Sendable () -> Bool) {
+    init(_ claimed: ClaimedJob, drainFlag: Flag) {
         self.claimed = claimed
-        self.isDraining = isDraining
+        self.drainFlag = drainFlag
     }
 
     var lease: Lease { claimed.lease }

@@ -11,12 +11,7 @@ extension Worker {
     }
 
     private func start(_ claimed: ClaimedJob) {
-        let running = RunningJob(
-            claimed,
-            isDraining: { [weak self] in
-                self?.machine.withLock { $0.isDraining } ?? true
-            }
-        )
+        let running = RunningJob(claimed, drainFlag: drainFlag)
         jobs.add(running)
         // A fence or a new identity that came since the claim did not find it among the jobs.
         if claimed.lease.worker != id { tell(running, .leaseLost) }
@@ -64,7 +59,7 @@ extension Worker {
 
     private func perform(_ running: RunningJob, _ context: JobContext) async {
         let end = await executor.run(context)
-        await notes.flush(running.lease)
+        if !notes.isQuiet { await notes.flush(running.lease) }
         guard let cause = running.end() else {
             // It was abandoned long ago: the slot is somebody else's and nothing may be written.
             let zombies = vitals.withLock { vitals in

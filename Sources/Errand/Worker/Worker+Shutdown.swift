@@ -28,6 +28,7 @@ extension Worker {
             return vitals.stoppedAt == nil
         }
         if isFirst { armExit() }
+        drainFlag.set()
         giveBack(machine.withLock { $0.drain() })
         claimWakeUp.signal()
         shutdownWakeUp.signal()

@@ -110,7 +110,7 @@ public final class Worker: Service, Sendable {
         machine = BusyMutex(WorkerStateMachine(configuration, handlers: handlers))
         vitals = Mutex(Vitals(id: id))
         jobs = RunningJobs()
-        let mustExit = ExitFlag()
+        let mustExit = Flag()
         exitFlag = mustExit
         settleWriter = SettleWriter(store: store, clock: clock, logger: logger, mustExit: { mustExit.isSet })
 
@@ -127,7 +127,10 @@ public final class Worker: Service, Sendable {
         notes = NoteBook(store: store, clock: clock, interval: configuration.noteInterval, lane: control)
     }
 
-    let exitFlag: ExitFlag
+    /// The worker has to exit, and nothing may be waited for any longer.
+    let exitFlag: Flag
+    /// Claims have stopped for good; running handlers can see it.
+    let drainFlag = Flag()
 
     /// The worker's identity in the store. Changes when the store declared the worker dead and it came back.
     public var id: WorkerID { vitals.withLock { $0.id } }
@@ -181,8 +184,8 @@ public final class Worker: Service, Sendable {
     }
 }
 
-/// Set once, when the worker has to exit and nothing may be waited for any longer.
-final class ExitFlag: Sendable {
+/// Is not set, then is.
+final class Flag: Sendable {
     private let flag = Atomic<Bool>(false)
 
     var isSet: Bool { flag.load(ordering: .relaxed) }
