@@ -1,11 +1,21 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-/// The JSON of a flat list or dictionary of strings, for tags, headers, trace and the other small texts of a row.
+/// The JSON of a flat list or dictionary of strings, for tags, headers, trace and the other small texts of a row, and
+/// of a list of numbers, for a statement that is about many rows.
 ///
 /// Written here because a general coder costs more than the whole insert of a job; what it writes is ordinary
 /// JSON that SQLite's json functions and people can read, and it reads only what it wrote.
 enum FlatJSON {
+    static func text(_ numbers: [Int64]) -> String {
+        var out = "["
+        for (index, number) in numbers.enumerated() {
+            if index > 0 { out += "," }
+            out += String(number)
+        }
+        return out + "]"
+    }
+
     static func text(_ list: [String]) -> String {
         var out = "["
         for (index, item) in list.enumerated() {

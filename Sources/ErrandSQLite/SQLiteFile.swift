@@ -90,7 +90,7 @@ enum SQLiteFile {
 
     /// SQLite's busy handler knows only how often it was called: the waits so far are the same sum again.
     private static func pause(try number: Int, limit: Duration) -> Bool {
-        let mean: Int64 = 2000
+        let mean: Int64 = 250
         guard Int64(number) * mean < limit.wholeMicroseconds else { return false }
         usleep(UInt32(BusyWait.wait(try: UInt64(number))))
         return true

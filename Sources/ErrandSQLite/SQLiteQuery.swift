@@ -18,7 +18,7 @@ enum SQLiteQuery: Int, CaseIterable {
 
     // Rows
     case insertJob, insertDetails, jobByRow, jobByID, jobWithPayload, rowByID
-    case updateJob, updateDetails, updatePayload, claimRow, startedRow, succeedRow, setProgress, placeOfRow, setAside
+    case updateJob, updateDetails, updatePayload, claimRows, startedRow, succeedRows, succeededRows, setProgress, placeOfRow, setAside
     case deleteJob, deleteDetails, deleteResult, deleteAttempts, deleteLog, deleteCheckpoints
 
     // Claim
@@ -95,16 +95,22 @@ enum SQLiteQuery: Int, CaseIterable {
             """
         case .updateDetails: "UPDATE errand_details SET retry = ?2, tags = ?3, headers = ?4, error = ?5 WHERE row = ?1"
         case .updatePayload: "UPDATE errand_details SET format = ?2, payload = ?3 WHERE row = ?1"
-        case .claimRow:
+        case .claimRows:
             """
-            UPDATE errand_jobs SET state = 4, worker = ?2, epoch = ?3, attempt = ?4, started_at = ?5, progress = NULL \
-            WHERE row = ?1 AND state = 3
+            UPDATE errand_jobs SET state = 4, worker = ?2, epoch = epoch + 1, attempt = attempt + 1, started_at = ?3, \
+            progress = NULL WHERE row IN (SELECT value FROM json_each(?1)) AND state = 3
             """
         case .startedRow: "UPDATE errand_jobs SET expires_at = NULL WHERE row = ?1"
-        case .succeedRow:
+        case .succeedRows:
             """
-            UPDATE errand_jobs SET state = 5, finished_at = ?5, progress = NULL \
-            WHERE row = ?1 AND state = 4 AND epoch = ?3 AND worker = ?4 AND id = ?2 AND cancel IS NULL
+            UPDATE errand_jobs SET state = 5, finished_at = ?3, progress = NULL \
+            WHERE row IN (SELECT value FROM json_each(?1)) \
+            AND state = 4 AND epoch = 1 AND worker = ?2 AND cancel IS NULL
+            """
+        case .succeededRows:
+            """
+            SELECT row FROM errand_jobs WHERE row IN (SELECT value FROM json_each(?1)) \
+            AND state = 5 AND epoch = 1 AND worker = ?2 AND finished_at = ?3
             """
         case .setProgress: "UPDATE errand_jobs SET progress = ?2 WHERE row = ?1"
         case .placeOfRow: "SELECT lane, state FROM errand_jobs WHERE row = ?1"

@@ -5,7 +5,7 @@ import ErrandCore
 import GRDB
 
 // The roads by which rows come, change and go. Counts, unique keys, tags and signals are kept in step here and
-// nowhere else; the two statements that write a state beside it (claim and first-try success) do the same inline.
+// nowhere else; the two statements that write the states of many rows at once (claim and first-try success) do the same inline.
 
 extension SQLiteSession {
     /// Stores a new row as `record` says.

@@ -36,12 +36,12 @@ final class SQLiteSession {
         var version: Int
     }
 
-    /// What the settle of a job that this session claimed needs to know.
+    /// What the settle of a first try that this session claimed needs to know.
     ///
-    /// While the lease holds none of it can change, so the commonest settle is one statement that reads nothing.
-    /// See `SQLiteStore+Settle`.
+    /// While the lease holds none of it can change, so the commonest settles are one statement that reads nothing.
+    /// See `SQLiteStore+Succeed`.
     struct Held {
-        var epoch: Int64
+        var job: JobID
         var worker: Int64
         var lane: Int64
         var startedAt: Timestamp

@@ -71,6 +71,7 @@ extension SQLiteSession {
             jobs.append(try start(job, by: request.worker, number: worker, at: now))
             isAvailable[chosen] = try findHead(of: &cursors[chosen], at: now)
         }
+        try write(startsOf: jobs, by: worker, at: now)
         let hasMore = !promotesAll || isAvailable.contains(true) || cursors.contains { $0.patience == 0 }
         return ClaimAnswer(jobs: jobs, nextDue: nextDue, hasMore: hasMore, credits: shares.credits, at: now)
     }
@@ -152,19 +153,10 @@ extension SQLiteSession {
         lane.last = (lane.ahead[end].rank, lane.ahead[end].row)
     }
 
-    /// Starts a ready row under a new lease.
+    /// Starts a ready row under a new lease, except for its state, which ``write(startsOf:by:at:)`` writes.
     func start(_ ready: consuming SQLiteRow, by worker: WorkerID, number: Int64, at now: Timestamp) throws -> ClaimedJob {
         var job = ready
         let lease = job.record.claim(by: worker, at: now, row: job.row)
-        let claim = try command(.claimRow)
-        claim.bind(1, job.row)
-        claim.bind(2, number)
-        claim.bind(3, lease.epoch)
-        claim.bind(4, job.record.attempt)
-        claim.bind(5, now.microseconds)
-        guard try claim.run() == 1 else {
-            throw StoreError(.corrupt, "the row of job \(lease.job) is not ready although its index says so")
-        }
         if job.record.startBy != nil || job.record.deadline != nil { try run(.startedRow, of: job.row) }
         effects.tally(lane: job.lane, .ready, -1)
         effects.tally(lane: job.lane, .running, 1)
@@ -174,7 +166,7 @@ extension SQLiteSession {
             try updateKey(of: job.record, was: .ready, at: now)
         } else if lease.epoch == 1 {
             let facts = Held(
-                epoch: 1,
+                job: lease.job,
                 worker: number,
                 lane: job.lane,
                 startedAt: now,
@@ -183,6 +175,19 @@ extension SQLiteSession {
             hold(job.row, facts)
         }
         return ClaimedJob(lease: lease, record: job.record)
+    }
+
+    /// Makes all rows that were started in a call running, in one statement: it takes half as long as one for each.
+    func write(startsOf jobs: [ClaimedJob], by worker: Int64, at now: Timestamp) throws {
+        guard !jobs.isEmpty else { return }
+        let claim = try command(.claimRows)
+        claim.bind(1, FlatJSON.text(jobs.map(\.lease.row)))
+        claim.bind(2, worker)
+        claim.bind(3, now.microseconds)
+        let count = try claim.run()
+        guard count == jobs.count else {
+            throw StoreError(.corrupt, "\(jobs.count - count) rows are not ready although their index says so")
+        }
     }
 
     /// When the next job of each lane is due; lanes without one are missing.

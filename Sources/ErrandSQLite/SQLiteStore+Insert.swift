@@ -129,6 +129,7 @@ extension SQLiteSession {
                 slots -= 1
             }
         }
+        try write(startsOf: taken, by: worker, at: now)
         return taken
     }
 }

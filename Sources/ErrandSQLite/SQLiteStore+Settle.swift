@@ -7,7 +7,10 @@ extension SQLiteStore {
     public func settle(_ settlements: [Settlement]) async throws -> [SettleAnswer] {
         guard !settlements.isEmpty else { return [] }
         return try await write(rows: settlements.count) { session, now in
-            try settlements.map { try session.settle($0, at: now) }
+            let succeeded = try session.succeed(settlements, at: now)
+            return try settlements.indices.map { index in
+                succeeded.contains(index) ? .applied(.succeeded) : try session.settle(settlements[index], at: now)
+            }
         }
     }
 
@@ -38,10 +41,6 @@ extension SQLiteSession {
     }
 
     private func end(_ settlement: Settlement, at now: Timestamp) throws -> SettleAnswer {
-        // The first try of a job without a unique key, and nothing to decide.
-        if case .succeeded(let result) = settlement.outcome, try succeed(settlement.lease, result, at: now) {
-            return .applied(.succeeded)
-        }
         let found: SQLiteRow?
         do {
             found = try heldJob(settlement.lease)
@@ -51,31 +50,6 @@ extension SQLiteSession {
         guard var job = found else { return .leaseLost }
         try settle(&job, settlement.outcome, at: now)
         return .applied(job.record.state)
-    }
-
-    /// The commonest settle in one statement: the success of a first try that this session claimed.
-    ///
-    /// The fence is in its condition; a cancel request, which may have come meanwhile, is too. - Returns: False
-    /// when it does not apply and the decision has to be asked.
-    private func succeed(_ lease: Lease, _ result: Payload?, at now: Timestamp) throws -> Bool {
-        guard let facts = held[lease.row], facts.epoch == lease.epoch,
-            try number(of: lease.worker) == facts.worker
-        else { return false }
-        held[lease.row] = nil
-        let update = try command(.succeedRow)
-        update.bind(1, lease.row)
-        update.bind(2, high: lease.job.high, low: lease.job.low)
-        update.bind(3, lease.epoch)
-        update.bind(4, facts.worker)
-        update.bind(5, now.microseconds)
-        guard try update.run() == 1 else { return false }
-        effects.tally(lane: facts.lane, .running, -1)
-        effects.tally(lane: facts.lane, .succeeded, 1)
-        effects.count(.succeeded, lane: facts.lane, at: now)
-        effects.count(.run, lane: facts.lane, bucket: SeriesMetric.bucket(of: now - facts.startedAt), at: now)
-        effects.finished.append(lease.job)
-        if let result { try put(result, row: lease.row, until: now + facts.resultTTL, at: now) }
-        return true
     }
 
     /// The job that this lease holds; `nil` when the lease is old.
@@ -125,7 +99,7 @@ extension SQLiteSession {
         }
     }
 
-    private func put(_ result: Payload, row: Int64, until: Timestamp, at now: Timestamp) throws {
+    func put(_ result: Payload, row: Int64, until: Timestamp, at now: Timestamp) throws {
         guard until > now else { return }
         let put = try command(.putResult)
         put.bind(1, row)

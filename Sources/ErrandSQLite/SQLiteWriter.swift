@@ -310,7 +310,7 @@ final class SQLiteWriter: Sendable {
     }
 }
 
-/// Waits for another process to finish its transaction: short at first, then 2 ms, each with jitter, so that two
+/// Waits for another process to finish its transaction: 50 µs at first, then 250, each with jitter, so that two
 /// that wait do not take turns in losing.
 ///
 /// Used on threads that may block.
@@ -333,7 +333,7 @@ struct BusyWait: Sendable {
         return true
     }
 
-    /// 100 µs doubling to 2 ms, spread over 50 to 150 % by a hash of the try and the process.
+    /// 50 µs doubling to 250 µs, spread over 50 to 150 % by a hash of the try and the process.
     static func wait(try number: UInt64) -> Int64 {
         let base = min(50 << min(number, 3), 250)
         var mixed = (number &+ UInt64(UInt32(bitPattern: getpid()))) &* 0x9E37_79B9_7F4A_7C15

@@ -224,9 +224,9 @@ struct SQLiteWriterTests {
         try await store.close()
     }
 
-    @Test("waits for another writer grow to 2 ms, vary, and end at the limit")
+    @Test("waits for another writer grow to 250 µs, vary, and end at the limit")
     func busyWait() {
-        #expect((0..<100).allSatisfy { (50...3000).contains(BusyWait.wait(try: $0)) })
+        #expect((0..<100).allSatisfy { (25...375).contains(BusyWait.wait(try: $0)) })
         #expect(Set((0..<100).map { BusyWait.wait(try: $0) }).count > 50)
         var wait = BusyWait(limit: .milliseconds(1))
         var pauses = 0
