@@ -43,6 +43,39 @@ struct SQLiteSharingTests {
         try await there.close()
     }
 
+    @Test("of many successes in one write, those whose row another process has changed are decided alone")
+    func changedMeanwhile() async throws {
+        let bench = try Bench()
+        let (here, there) = (try bench.open(), try bench.open())
+        let worker = try await bench.worker(in: here)
+        let jobs = (0..<5).map { _ in bench.job() }
+        _ = try await here.insert(jobs, offer: nil)
+        let claimed = try await here.claim(bench.request(worker)).jobs
+        #expect(claimed.count == 5)
+        let cancel = Operation(.cancel, on: .ids([jobs[1].id]), actor: "ada", reason: "test")
+        #expect(try await there.operate(cancel).changed == [jobs[1].id])
+        let stolen = claimed[3].lease.row
+        try await there.write { session, _ in
+            try session.db.execute(sql: "UPDATE errand_jobs SET epoch = 2 WHERE row = ?", arguments: [stolen])
+        }
+        let answers = try await here.settle(
+            claimed.map { Settlement(lease: $0.lease, outcome: .succeeded(result: nil)) }
+        )
+        let found = try await here.jobs(jobs.map(\.id), parts: [])
+        #expect(answers.count == 5)
+        for index in [0, 2, 4] {
+            #expect(answers[index] == .applied(.succeeded))
+            #expect(found[index].state == .succeeded)
+        }
+        #expect(answers[1] == .applied(found[1].state))
+        #expect(found[1].state.isFinal)
+        #expect(answers[3] == .leaseLost)
+        #expect(found[3].state == .running)
+        #expect(try await here.counts().count(.running) == 1)
+        try await here.close()
+        try await there.close()
+    }
+
     @Test("what a dead store left behind is no company")
     func leftover() async throws {
         let bench = try Bench()
