@@ -63,6 +63,11 @@ extension BackgroundRunner {
     }
 
     private func withTaskSpan(_ task: BackgroundTask, attempt: Int, _ body: BackgroundTask.Body) async throws {
+        if tracer == nil, InstrumentationSystem.instrument is NoOpInstrument {
+            // Nobody traces: what was captured is bound, and no span is made.
+            let context = configuration.trace == .child ? task.trace ?? .topLevel : .topLevel
+            return try await ServiceContext.$current.withValue(context) { try await body() }
+        }
         let tracer = tracer ?? InstrumentationSystem.tracer
         let parent = configuration.trace == .child ? task.trace ?? .topLevel : .topLevel
         let span = tracer.startAnySpan("background \(task.name)", context: parent, ofKind: .internal)
