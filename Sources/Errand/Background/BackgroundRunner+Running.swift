@@ -117,6 +117,7 @@ extension BackgroundRunner {
         _ task: BackgroundTask,
         _ attempt: Int,
         _ delay: Duration,
+        isGrace: Bool = false,
         _ action: @escaping @Sendable (BackgroundRunner) -> Void
     ) {
         // Numbered before it is made: it may fire, and set the next one, before it is written down.
@@ -127,7 +128,9 @@ extension BackgroundRunner {
         // The other one that is left over: the one before, or this one when it has fired already and set the next,
         // or when the attempt has ended meanwhile.
         let leftOver: ClockTimer? = state.withLock { state in
-            guard let record = state.records[task.id], record.attempt == attempt, record.timerNumber < number
+            guard let record = state.records[task.id], record.attempt == attempt, record.timerNumber < number,
+                // An attempt may be cancelled before it has come to set its limits: the grace stands then.
+                isGrace || record.cancelReason == nil
             else { return timer }
             state.records[task.id]?.timer = timer
             state.records[task.id]?.timerNumber = number
@@ -150,7 +153,7 @@ extension BackgroundRunner {
     /// Cancels an attempt and, when it has not ended by the end of the grace, takes its slot away.
     func cancelRunning(_ running: Task<Void, Never>, _ task: BackgroundTask, at now: Duration) {
         let attempt = task.attempts
-        setTimer(task, attempt, configuration.cancellationGrace) { $0.abandon(task, attempt: attempt) }
+        setTimer(task, attempt, configuration.cancellationGrace, isGrace: true) { $0.abandon(task, attempt: attempt) }
         running.cancel()
     }
 

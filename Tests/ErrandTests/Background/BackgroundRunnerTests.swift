@@ -177,6 +177,26 @@ import Tracing
         #expect((error as? BackgroundError)?.code == .timedOut)
     }
 
+    @Test("A task that is cancelled before it has set its limits loses its slot after the grace all the same")
+    func lateLimit() async throws {
+        let runner = runner()
+        let (started, gate) = (Gate(), Gate())
+        let handle = runner.start("stubborn") {
+            started.open()
+            await Task.detached { await gate.wait() }.value
+        }
+        await started.wait()
+        handle.cancel()
+        // As if the attempt's own thread came to it only now.
+        runner.limit(handle.task, attempt: 1)
+        clock.advance(by: runner.configuration.cancellationGrace)
+        guard case .abandoned = await handle.outcome else {
+            Issue.record("not abandoned")
+            return
+        }
+        gate.open()
+    }
+
     @Test("A task that ignores its cancellation loses its slot after the grace and is counted")
     func stuck() async throws {
         let metrics = TestMetrics()
