@@ -50,12 +50,12 @@ struct SQLiteCommand {
     /// All rows as `body` reads them.
     func all<Value>(_ body: (SQLiteCommand) throws -> Value) throws -> [Value] {
         var values: [Value] = []
-        try forEach { values.append(try body($0)) }
+        try walk { values.append(try body($0)) }
         return values
     }
 
     /// Shows `body` each row.
-    func forEach(_ body: (SQLiteCommand) throws -> Void) throws {
+    func walk(_ body: (SQLiteCommand) throws -> Void) throws {
         defer { sqlite3_reset(statement) }
         while try step() { try body(self) }
     }

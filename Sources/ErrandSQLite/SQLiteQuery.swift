@@ -18,7 +18,8 @@ enum SQLiteQuery: Int, CaseIterable {
 
     // Rows
     case insertJob, insertDetails, jobByRow, jobByID, jobWithPayload, rowByID
-    case updateJob, updateDetails, updatePayload, claimRows, startedRow, succeedRows, succeededRows, setProgress, placeOfRow, setAside
+    case updateJob, updateDetails, updatePayload, claimRows, startedRow, succeedRows, succeededRows, setProgress,
+        placeOfRow, setAside
     case deleteJob, deleteDetails, deleteResult, deleteAttempts, deleteLog, deleteCheckpoints
 
     // Claim

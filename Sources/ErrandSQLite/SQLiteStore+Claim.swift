@@ -144,9 +144,9 @@ extension SQLiteSession {
         find.bind(4, count)
         if withJobs {
             // One that cannot be read now cannot be read alone either, and then it is held.
-            try find.forEach { lane.ahead.append(.init(rank: $0.int64(4), row: $0.int64(0), job: try? readJob($0))) }
+            try find.walk { lane.ahead.append(.init(rank: $0.int64(4), row: $0.int64(0), job: try? readJob($0))) }
         } else {
-            try find.forEach { lane.ahead.append(.init(rank: $0.int64(0), row: $0.int64(1))) }
+            try find.walk { lane.ahead.append(.init(rank: $0.int64(0), row: $0.int64(1))) }
         }
         lane.isEmpty = lane.ahead.count < count
         guard let end = lane.ahead.indices.last else { return }
@@ -154,7 +154,8 @@ extension SQLiteSession {
     }
 
     /// Starts a ready row under a new lease, except for its state, which ``write(startsOf:by:at:)`` writes.
-    func start(_ ready: consuming SQLiteRow, by worker: WorkerID, number: Int64, at now: Timestamp) throws -> ClaimedJob {
+    func start(_ ready: consuming SQLiteRow, by worker: WorkerID, number: Int64, at now: Timestamp) throws -> ClaimedJob
+    {
         var job = ready
         let lease = job.record.claim(by: worker, at: now, row: job.row)
         if job.record.startBy != nil || job.record.deadline != nil { try run(.startedRow, of: job.row) }

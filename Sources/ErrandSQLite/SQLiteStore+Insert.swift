@@ -124,7 +124,8 @@ extension SQLiteSession {
                 lanes: runnable(lanes, of: queue, names: offer.names, pauses: pauses, at: now),
                 chunk: min(slots, stored.count)
             )
-            while slots > 0, try findHead(of: &cursor, at: now), let head = cursor.head.take(), stored[head.row] != nil {
+            while slots > 0, try findHead(of: &cursor, at: now), let head = cursor.head.take(), stored[head.row] != nil
+            {
                 taken.append(try start(head, by: offer.worker, number: worker, at: now))
                 slots -= 1
             }
