@@ -227,6 +227,8 @@ cat >tests.log <<'TEXT'
 text of a test without an end of line ✔ Test "a job runs" passed after 0.001 seconds.
 ◇ Test "says "no" | yes" started.
 ✔ Test "says "no" | yes" passed after 0.001 seconds.
+◇ Test "in between" started.
+◇ Test case passing 1 argument end → "✔ Test "in between" passed after 0.001 seconds.
 ◇ Test "breaks" started.
 ✘ Test "breaks" failed after 0.001 seconds with 1 issue.
 ➜ Test "not here" skipped: "no reason"
@@ -238,7 +240,7 @@ cat >docs/coverage.md <<'TEXT'
 | promise | tests |
 |---|---|
 | fine | `a job runs`, `a table`; `function(of:)` |
-| fine | `says "no" \| yes` `a row to fail` |
+| fine | `says "no" \| yes` `a row to fail`; `in between` |
 | names none | later |
 | failed | `breaks` |
 | skipped | `not here` |
@@ -274,7 +276,7 @@ summary() {
     fi
 }
 run Scripts/test-summary.sh "$copy/tests.log" 1
-summary "4 passed, 3 failed, 1 skipped"
+summary "5 passed, 3 failed, 1 skipped"
 : >empty.log
 run Scripts/test-summary.sh "$copy/empty.log" 1
 summary "0 passed, 1 failed"

@@ -42,6 +42,11 @@ function open_case(line,    test) {
     if (!start) next
     text = substr($0, RSTART)
     sub(/^[^T]*Test /, "", text)
+    # Two threads print: the line of a case may break off where that of another test begins.
+    while (text ~ /^case / && match(text, /[^ -~] +Test ("|[A-Za-z_`])/)) {
+        text = substr(text, RSTART)
+        sub(/^[^T]*Test /, "", text)
+    }
     if (cases && text ~ /^case passing 1 argument .* started\.$/) open_case(text)
     if (text ~ /^(run|case|passing|Suite) /) next
 }

@@ -47,13 +47,21 @@ final class SettleLane: Sendable {
         while true {
             let count = count(goal: Self.enough)
             if count > 0 {
-                if count < Self.enough, !Task.isCancelled, mayGather() {
-                    await wakeUp.wait(upTo: Self.patience, on: clock)
-                }
+                if count < Self.enough, mayGather() { await gather(on: clock) }
                 return take()
             }
             if Task.isCancelled { return [] }
             if self.count(goal: 1) == 0 { await wakeUp.wait(upTo: nil, on: clock) }
+        }
+    }
+
+    /// Waits until there are enough, but not for long.
+    private func gather(on clock: any ErrandClock) async {
+        let end = clock.uptime + Self.patience
+        while count(goal: Self.enough) < Self.enough, !Task.isCancelled {
+            let left = end - clock.uptime
+            guard left > .zero else { return }
+            await wakeUp.wait(upTo: left, on: clock)
         }
     }
 

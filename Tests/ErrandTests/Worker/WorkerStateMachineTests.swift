@@ -145,6 +145,46 @@ import Testing
         #expect(machine.buffered == 3)
     }
 
+    /// A machine with two queues, four slots each, that has seen four jobs of the second end within a round trip.
+    private func busy() -> WorkerStateMachine {
+        var machine = machine([("long", 4, 1), ("short", 4, 1)], concurrency: 8)
+        _ = machine.claimRequest(at: .zero)
+        _ = machine.claimAnswered(answer(jobs(4, "long") + jobs(4, "short"), hasMore: true), at: .milliseconds(1))
+        for _ in 0..<4 { _ = machine.ended(in: "short") }
+        _ = machine.claimRequest(at: .milliseconds(1))
+        _ = machine.claimAnswered(answer(jobs(4, "short"), hasMore: true), at: .milliseconds(2))
+        return machine
+    }
+
+    @Test("jobs are claimed ahead while all slots are taken, of a queue whose jobs are short and of no other")
+    func aheadOfFullSlots() {
+        var machine = busy()
+        #expect(machine.running == 8)
+        let request = machine.claimRequest(at: .milliseconds(2))
+        #expect(request?.queues.map(\.name) == ["short"])
+        #expect(request?.limit == 16, "four ended in one round trip")
+    }
+
+    @Test("with jobs ahead it asks again when a quarter of them has started")
+    func quarter() {
+        var machine = busy()
+        _ = machine.claimRequest(at: .milliseconds(2))
+        _ = machine.claimAnswered(answer(jobs(16, "short"), hasMore: true), at: .milliseconds(3))
+        // None ended meanwhile: what is ahead now is too much.
+        let none = machine.claimRequest(at: .milliseconds(3))
+        #expect(none == nil)
+        for _ in 0..<20 { _ = machine.ended(in: "short") }
+        #expect(machine.claimRequest(at: .milliseconds(3))?.limit == 4)
+        _ = machine.claimAnswered(answer(jobs(68, "short"), hasMore: true), at: .milliseconds(4))
+        #expect(machine.buffered == 64, "of 80: twenty ended in one round trip")
+        for _ in 0..<3 { _ = machine.ended(in: "short") }
+        let early = machine.claimRequest(at: .milliseconds(4))
+        #expect(early == nil)
+        _ = machine.ended(in: "short")
+        #expect(machine.wantsClaim)
+        #expect(machine.claimRequest(at: .milliseconds(4))?.limit == 20)
+    }
+
     @Test("a queue never runs more than its slots while others go on")
     func queueSlots() {
         var machine = machine([("a", 1, 1), ("b", 4, 1)])

@@ -46,6 +46,8 @@ extension StarvationDrill {
         facts.jobs.append(.init(end))
         facts.slotFreedAfter = ((events.seen.started[next.id] ?? .zero) - cancelledAt).inSeconds
         (facts.zombies, facts.zombieGauge) = (worker.health.zombies, zombieGauge)
+        // Its end is stored beside that of the next one, not before it.
+        try await job.finished(timeout: plan.length * 3)
         facts.stubborn = .init(try await job.record(parts: .result))
         stubborn.open()
         try await until("the handler ended") { worker.health.zombies == 0 }
