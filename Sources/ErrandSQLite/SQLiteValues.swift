@@ -60,10 +60,6 @@ extension UniqueRule.Scope {
         }
     }
 
-    var ttl: Duration? {
-        if case .forTTL(let ttl) = self { ttl } else { nil }
-    }
-
     init(stored: Int64, ttl: Int64) {
         switch stored {
         case 0: self = .untilStart

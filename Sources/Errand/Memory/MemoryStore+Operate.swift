@@ -172,7 +172,7 @@ extension MemoryTable {
             copy.progress = nil
         }
         change(row, at: now) { $0 = copy }
-        if runsAgain, let rule = copy.unique, !rule.scope.isTimed, copy.holdsUniqueKey { giveKey(to: row) }
+        if runsAgain, let rule = copy.unique, rule.scope.ttl == nil, copy.holdsUniqueKey { giveKey(to: row) }
         if isAsked { effects.cancelled.append(row.record.id) }
         return .changed
     }

@@ -22,7 +22,7 @@ struct MemoryKey {
         holder = row.record.id
         self.row = row
         lastState = row.record.state
-        if case .forTTL(let ttl) = row.record.unique?.scope { expiresAt = row.record.createdAt + ttl }
+        expiresAt = row.record.unique?.scope.ttl.map { row.record.createdAt + $0 }
     }
 }
 
@@ -103,17 +103,10 @@ extension MemoryTable {
 
     /// Why a finished job cannot run again as `copy`: another job has its key.
     mutating func keyRefusal(for row: MemoryRow, as copy: JobRecord, at now: Timestamp) -> String? {
-        guard row.record.state.isFinal, let rule = copy.unique, !rule.scope.isTimed, copy.holdsUniqueKey else {
+        guard row.record.state.isFinal, let rule = copy.unique, rule.scope.ttl == nil, copy.holdsUniqueKey else {
             return nil
         }
         guard let entry = currentKey(rule.key, at: now), entry.holder != copy.id else { return nil }
         return "its unique key is taken by job \(entry.holder)"
-    }
-}
-
-extension UniqueRule.Scope {
-    /// Whether the key is kept for a time instead of by its job.
-    var isTimed: Bool {
-        if case .forTTL = self { true } else { false }
     }
 }

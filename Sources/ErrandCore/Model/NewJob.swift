@@ -112,7 +112,7 @@ extension NewJob {
 
     private var uniqueProblem: String? {
         guard let unique else { return nil }
-        if case .forTTL(let ttl) = unique.scope, ttl <= .zero {
+        if let ttl = unique.scope.ttl, ttl <= .zero {
             return "the unique key of '\(name)' would be kept for no time; give forTTL a positive duration"
         }
         return NameRule.problem(with: unique.key, what: "unique key", longest: UniqueRule.longestKey)

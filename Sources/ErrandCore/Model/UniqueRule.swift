@@ -15,6 +15,11 @@ public struct UniqueRule: Sendable, Hashable {
         /// For this long after the enqueue, whatever becomes of the job; an idempotency key. Pruning the job
         /// does not free it.
         case forTTL(Duration)
+
+        /// How long the key is kept; `nil` when its job keeps it.
+        package var ttl: Duration? {
+            if case .forTTL(let ttl) = self { ttl } else { nil }
+        }
     }
 
     /// What an enqueue does when the key is taken. In every case but ``throwError`` the more urgent priority

@@ -57,7 +57,7 @@ extension HistoryChecker {
             if case .replaced = answer, record.state == .running, !changes.contains(where: { $0.after?.id == holder }) {
                 blame("S9", "a running job is said to have taken fields of a newer one", job.id, index)
             }
-            if record.state.isFinal, !rule.scope.isTimed {
+            if record.state.isFinal, rule.scope.ttl == nil {
                 blame("S9", "a duplicate is answered with a job that is \(record.state.word)", job.id, index)
             }
         case .refused:
@@ -166,9 +166,4 @@ extension HistoryChecker {
         }
         noteBusy(at: event.uptime)
     }
-}
-
-extension UniqueRule.Scope {
-    /// Whether the key is kept for a time instead of by its job.
-    var isTimed: Bool { if case .forTTL = self { true } else { false } }
 }

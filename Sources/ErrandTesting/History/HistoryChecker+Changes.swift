@@ -114,7 +114,7 @@ extension HistoryChecker {
             takeKey(after, index)
         }
         // Run again, a job asks for its key like a new one; a key for a time or until the start it had once.
-        if before.state.isFinal, !after.state.isFinal, let rule = jobs[id]?.new?.unique, !rule.scope.isTimed,
+        if before.state.isFinal, !after.state.isFinal, let rule = jobs[id]?.new?.unique, rule.scope.ttl == nil,
             holds(after, rule)
         {
             takeKey(after, index)
