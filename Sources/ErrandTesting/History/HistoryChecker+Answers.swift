@@ -12,7 +12,8 @@ extension HistoryChecker {
         case (.register(let worker), .maintain):
             noteBusy(at: event.uptime)
             let slots = worker.slots.values.max() ?? 1
-            workers[worker.id, default: Colleague(lastSeen: event.at, slots: slots)].lastSeen = event.at
+            let new = Colleague(lastSeen: event.at, slots: slots, since: event.uptime)
+            workers[worker.id, default: new].lastSeen = event.at
         case (.retire(let worker), _): workers[worker]?.isGone = true
         case (.claim(let request), .claim(let answer)):
             for job in answer.jobs { granted(job, names: request.names, index) }

@@ -110,11 +110,14 @@ extension HistoryChecker {
         if wait > poll { blame("L4", "a ready job waited \(wait) for an idle worker", id, index) }
     }
 
-    /// The jobs of a dead worker are ready again soon (L2).
+    /// The jobs of a dead worker are ready again soon (L2), once a worker lives long enough to look for them: one
+    /// whose process dies of other jobs again and again cannot.
     mutating func checkRescueTime(of record: JobRecord, by worker: WorkerID, at uptime: Duration, _ index: Int) {
         guard let calmAt, let diedAt = workers[worker]?.crashedAt else { return }
+        let living = workers.values.lazy.filter { $0.crashedAt == nil && !$0.isGone }
+        guard let eldest = living.map(\.since).min() else { return }
         let wait = uptime - max(diedAt, calmAt)
-        if wait > Self.rescueBound {
+        if wait > Self.rescueBound, uptime - eldest > Self.firstRoundBound {
             blame("L2", "a job stayed with a dead worker for \(wait)", record.id, index)
         }
     }

@@ -36,6 +36,8 @@ package struct HistoryChecker {
     struct Colleague {
         var lastSeen: Timestamp
         var slots: Int
+        /// When it made itself known.
+        let since: Duration
         var holds: Set<JobID> = []
         var crashedAt: Duration?
         var isGone = false
@@ -73,6 +75,8 @@ package struct HistoryChecker {
     static let longestDelay: Duration = .seconds(60)
     /// How long the jobs of a dead worker may stay with it.
     static let rescueBound: Duration = .seconds(45)
+    /// How long a worker lives before it has certainly looked for dead ones: until its first round of maintenance.
+    static let firstRoundBound: Duration = .seconds(15)
     /// How long a worker may take to stop.
     static let stopBound: Duration = .seconds(27)
 

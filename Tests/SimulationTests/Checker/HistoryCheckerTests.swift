@@ -60,6 +60,28 @@ struct HistoryCheckerTests {
         #expect(found.isEmpty, "\(found)")
     }
 
+    @Test("a dead worker's job waits as long as no worker lives until its first round of maintenance")
+    func nobodyToRescue() {
+        var script = HistoryScript()
+        script.record(.healed, in: 0)
+        script.wait(.minutes(2))
+        let one = script.worker()
+        let running = script.start(script.insert(script.new()), on: one)
+        script.record(.crashed([one]))
+        for _ in 0..<6 {
+            script.wait(.seconds(10))
+            let next = script.worker()
+            script.record(.crashed([next]))
+        }
+        _ = script.worker()
+        script.wait(.seconds(5))
+        let again = script.start(script.rescue(running.row), on: script.worker())
+        _ = script.settle(again.row, again.lease, .success)
+        var checker = HistoryChecker(poll: .seconds(6))
+        let found = checker.check(script.events, ending: script.ending)
+        #expect(found.isEmpty, "\(found)")
+    }
+
     @Test("the story of a violation names the promise and shows what touches its job, the latest at the end")
     func story() throws {
         var script = HistoryScript()
