@@ -35,6 +35,8 @@ struct WorkerStateMachine {
     }
 
     private(set) var lines: [Line]
+    /// For how long what is claimed ahead lasts at least.
+    private static let leastReadAhead: Duration = .milliseconds(5)
     private let concurrency: Int
     private let readAheadLimit: Int
     private let order: ClaimRequest.Order
@@ -169,10 +171,11 @@ struct WorkerStateMachine {
 
     /// Claims as many jobs of each queue ahead as ended during four of the last claim's round trips, and again when a
     /// quarter of them is gone: none of a queue whose jobs are long. Four, because the rate so far was that of slots which
-    /// had waited for jobs at times.
+    /// had waited for jobs at times. A round trip that takes no time still costs its share of a thread's turn, so what
+    /// ends within a few milliseconds is claimed ahead in any case.
     private mutating func adaptReadAhead(at uptime: Duration, gotAll: Bool) {
         let elapsed = max((uptime - lastAnswerAt).inSeconds, 1e-6)
-        let trips = (uptime - claimSentAt).inSeconds * 4 / elapsed
+        let trips = max((uptime - claimSentAt) * 4, Self.leastReadAhead).inSeconds / elapsed
         var left = gotAll ? readAheadLimit : 0
         for index in lines.indices {
             lines[index].readAhead = Int(min(Double(lines[index].ended) * trips, Double(left)))

@@ -125,19 +125,19 @@ import Testing
         var machine = machine()
         // Long jobs: one ended in the ten seconds since the last answer.
         _ = machine.claimRequest(at: .zero)
-        _ = machine.claimAnswered(answer(jobs(4), hasMore: true), at: .milliseconds(1))
+        _ = machine.claimAnswered(answer(jobs(4), hasMore: true), at: .milliseconds(10))
         _ = machine.ended(in: "default")
         let request15 = machine.claimRequest(at: .seconds(10))
         #expect(request15?.limit == 1)
-        _ = machine.claimAnswered(answer(jobs(1), hasMore: true), at: .seconds(10) + .milliseconds(1))
-        // Short jobs: four ended within two milliseconds, a claim takes one: four free slots and eight ahead.
+        _ = machine.claimAnswered(answer(jobs(1), hasMore: true), at: .seconds(10) + .milliseconds(10))
+        // Short jobs: four ended within twenty milliseconds, a claim takes ten: four free slots and eight ahead.
         for _ in 0..<4 { _ = machine.ended(in: "default") }
-        _ = machine.claimRequest(at: .seconds(10) + .milliseconds(2))
-        _ = machine.claimAnswered(answer(jobs(4), hasMore: true), at: .seconds(10) + .milliseconds(3))
+        _ = machine.claimRequest(at: .seconds(10) + .milliseconds(20))
+        _ = machine.claimAnswered(answer(jobs(4), hasMore: true), at: .seconds(10) + .milliseconds(30))
         for _ in 0..<4 { _ = machine.ended(in: "default") }
-        let request = machine.claimRequest(at: .seconds(10) + .milliseconds(3))
+        let request = machine.claimRequest(at: .seconds(10) + .milliseconds(30))
         #expect(request?.limit == 12)
-        let started = machine.claimAnswered(answer(jobs(8), hasMore: true), at: .seconds(10) + .milliseconds(4))
+        let started = machine.claimAnswered(answer(jobs(8), hasMore: true), at: .seconds(10) + .milliseconds(40))
         #expect(started.count == 4)
         #expect(machine.buffered == 4)
         let next16 = machine.ended(in: "default")
@@ -149,10 +149,10 @@ import Testing
     private func busy() -> WorkerStateMachine {
         var machine = machine([("long", 4, 1), ("short", 4, 1)], concurrency: 8)
         _ = machine.claimRequest(at: .zero)
-        _ = machine.claimAnswered(answer(jobs(4, "long") + jobs(4, "short"), hasMore: true), at: .milliseconds(1))
+        _ = machine.claimAnswered(answer(jobs(4, "long") + jobs(4, "short"), hasMore: true), at: .milliseconds(10))
         for _ in 0..<4 { _ = machine.ended(in: "short") }
-        _ = machine.claimRequest(at: .milliseconds(1))
-        _ = machine.claimAnswered(answer(jobs(4, "short"), hasMore: true), at: .milliseconds(2))
+        _ = machine.claimRequest(at: .milliseconds(10))
+        _ = machine.claimAnswered(answer(jobs(4, "short"), hasMore: true), at: .milliseconds(20))
         return machine
     }
 
@@ -160,29 +160,40 @@ import Testing
     func aheadOfFullSlots() {
         var machine = busy()
         #expect(machine.running == 8)
-        let request = machine.claimRequest(at: .milliseconds(2))
+        let request = machine.claimRequest(at: .milliseconds(20))
         #expect(request?.queues.map(\.name) == ["short"])
         #expect(request?.limit == 16, "four ended in one round trip")
+    }
+
+    @Test("a store that answers in no time is still asked for what ends within five milliseconds")
+    func leastAhead() {
+        var machine = machine()
+        _ = machine.claimRequest(at: .zero)
+        _ = machine.claimAnswered(answer(jobs(4), hasMore: true), at: .zero)
+        for _ in 0..<4 { _ = machine.ended(in: "default") }
+        _ = machine.claimRequest(at: .milliseconds(1))
+        _ = machine.claimAnswered(answer(jobs(4), hasMore: true), at: .milliseconds(1))
+        #expect(machine.claimRequest(at: .milliseconds(1))?.limit == 20, "four ended in one millisecond")
     }
 
     @Test("with jobs ahead it asks again when a quarter of them has started")
     func quarter() {
         var machine = busy()
-        _ = machine.claimRequest(at: .milliseconds(2))
-        _ = machine.claimAnswered(answer(jobs(16, "short"), hasMore: true), at: .milliseconds(3))
+        _ = machine.claimRequest(at: .milliseconds(20))
+        _ = machine.claimAnswered(answer(jobs(16, "short"), hasMore: true), at: .milliseconds(30))
         // None ended meanwhile: what is ahead now is too much.
-        let none = machine.claimRequest(at: .milliseconds(3))
+        let none = machine.claimRequest(at: .milliseconds(30))
         #expect(none == nil)
         for _ in 0..<20 { _ = machine.ended(in: "short") }
-        #expect(machine.claimRequest(at: .milliseconds(3))?.limit == 4)
-        _ = machine.claimAnswered(answer(jobs(68, "short"), hasMore: true), at: .milliseconds(4))
+        #expect(machine.claimRequest(at: .milliseconds(30))?.limit == 4)
+        _ = machine.claimAnswered(answer(jobs(68, "short"), hasMore: true), at: .milliseconds(40))
         #expect(machine.buffered == 64, "of 80: twenty ended in one round trip")
         for _ in 0..<3 { _ = machine.ended(in: "short") }
-        let early = machine.claimRequest(at: .milliseconds(4))
+        let early = machine.claimRequest(at: .milliseconds(40))
         #expect(early == nil)
         _ = machine.ended(in: "short")
         #expect(machine.wantsClaim)
-        #expect(machine.claimRequest(at: .milliseconds(4))?.limit == 20)
+        #expect(machine.claimRequest(at: .milliseconds(40))?.limit == 20)
     }
 
     @Test("a queue never runs more than its slots while others go on")
