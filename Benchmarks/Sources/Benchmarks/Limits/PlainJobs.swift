@@ -3,7 +3,8 @@
 
 import ErrandCore
 
-/// The life of no-op jobs as plain statements in batches on the shipped schema: no runtime, no decisions, no counts.
+/// The life of no-op jobs as plain statements in batches on the shipped schema, the same rows as those of the
+/// store, counts included: no runtime, no decisions.
 struct PlainJobs {
     private let connection: PlainConnection
     private let insertJob: PlainStatement
@@ -11,6 +12,7 @@ struct PlainJobs {
     private let ready: PlainStatement
     private let claim: PlainStatement
     private let succeed: PlainStatement
+    private var counts: PlainCounts
     private let lane: Int64 = 1_000_000
     private let payload = Array(#"{"number":12345}"#.utf8)
     private let ids: [[UInt8]]
@@ -28,6 +30,7 @@ struct PlainJobs {
             INSERT OR IGNORE INTO errand_worker_ids VALUES (1000000, x'00')
             """
         )
+        counts = try PlainCounts(connection, lane: lane)
         insertJob = try connection.prepare(
             """
             INSERT INTO errand_jobs (id, lane, state, rank, run_at, priority, epoch, attempt, created_at) \
@@ -64,7 +67,7 @@ struct PlainJobs {
     /// Stores this many jobs, so many in a transaction.
     mutating func insert(_ count: Int, batch: Int) throws {
         for start in stride(from: 0, to: count, by: batch) {
-            try transaction { try insertRows(min(batch, count - start)) }
+            try transaction { try $0.insertRows(min(batch, count - start)) }
         }
     }
 
@@ -73,9 +76,9 @@ struct PlainJobs {
     mutating func drain(_ count: Int, batch: Int) throws {
         var (claimed, finished): ([Int64], Int) = ([], 0)
         while finished < count {
-            try transaction {
-                let next = try claimRows(min(batch, count - finished - claimed.count))
-                try finish(claimed)
+            try transaction { jobs in
+                let next = try jobs.claimRows(min(batch, count - finished - claimed.count))
+                try jobs.finish(claimed)
                 finished += claimed.count
                 claimed = next
             }
@@ -86,21 +89,22 @@ struct PlainJobs {
     mutating func live(_ count: Int, batch: Int) throws {
         var (claimed, finished, inserted): ([Int64], Int, Int) = ([], 0, 0)
         while finished < count {
-            try transaction {
+            try transaction { jobs in
                 let new = min(batch, count - inserted)
-                try insertRows(new)
+                try jobs.insertRows(new)
                 inserted += new
-                let next = try claimRows(min(batch, count - finished - claimed.count))
-                try finish(claimed)
+                let next = try jobs.claimRows(min(batch, count - finished - claimed.count))
+                try jobs.finish(claimed)
                 finished += claimed.count
                 claimed = next
             }
         }
     }
 
-    private func transaction(_ body: () throws -> Void) throws {
+    private mutating func transaction(_ body: (inout PlainJobs) throws -> Void) throws {
         try connection.run("BEGIN IMMEDIATE")
-        try body()
+        try body(&self)
+        try counts.write()
         try connection.run("COMMIT")
     }
 
@@ -115,9 +119,10 @@ struct PlainJobs {
             try insertDetails.run()
             stored += 1
         }
+        counts.inserted += count
     }
 
-    private func claimRows(_ count: Int) throws -> [Int64] {
+    private mutating func claimRows(_ count: Int) throws -> [Int64] {
         guard count > 0 else { return [] }
         let now = SystemClock.shared.now.microseconds
         ready.bind(1, Int64(count))
@@ -127,15 +132,17 @@ struct PlainJobs {
             claim.bind(2, now)
             try claim.run()
         }
+        counts.claimed += rows.count
         return rows
     }
 
-    private func finish(_ rows: [Int64]) throws {
+    private mutating func finish(_ rows: [Int64]) throws {
         let now = SystemClock.shared.now.microseconds
         for row in rows {
             succeed.bind(1, row)
             succeed.bind(2, now)
             try succeed.run()
         }
+        counts.finished += rows.count
     }
 }
