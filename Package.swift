@@ -5,6 +5,7 @@ let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
 let tracing: Target.Dependency = .product(name: "Tracing", package: "swift-distributed-tracing")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
@@ -62,8 +63,7 @@ let package = Package(
             name: "Signup",
             dependencies: [
                 "Errand", "ErrandSQLite", "ErrandHummingbird", configuration, hummingbird, log, nio, nioHTTP1,
-                httpTypes,
-                asyncHTTPClient,
+                httpTypes, lifecycle, unixSignals, asyncHTTPClient,
             ],
             path: "Examples/Signup"
         ),

@@ -12,6 +12,7 @@ import Logging
 /// |---|---|---|
 /// | `HOST` | `127.0.0.1` | address to listen on |
 /// | `PORT` | `8080` | port to listen on; 0 for any free one |
+/// | `ROLE` | `all` | what the process does: `web` answers requests, `worker` runs jobs, `all` does both |
 /// | `DATABASE` | `signup.db` | file of the jobs |
 /// | `DURABILITY` | `powerLoss` | what an answered request survives: `powerLoss` or `processCrash` |
 /// | `MAIL_FOLDER` | `mail` | where mails go, as files |
@@ -32,6 +33,7 @@ import Logging
 struct Settings: Sendable {
     var host: String
     var port: Int
+    var role: Role
     var database: String
     var durability: StoreDescription.Durability
     var mailFolder: URL
@@ -43,12 +45,18 @@ struct Settings: Sendable {
     var runLedger: String?
     var logLevel: Logger.Level
 
+    /// What a process does; several processes on one store share the work.
+    enum Role: String, CaseIterable {
+        case all, web, worker
+    }
+
     /// Reads the settings.
     /// - Throws: ``StartError`` that names every key with a bad value and says what to write.
     init(_ config: ConfigReader) throws {
         var reader = SettingsReader(config)
         host = reader.text("HOST", default: "127.0.0.1")
         port = reader.integer("PORT", in: 0...65_535, default: 8080)
+        role = reader.choice("ROLE", Role.allCases, named: \.rawValue, default: .all)
         database = reader.text("DATABASE", default: "signup.db")
         durability = reader.choice("DURABILITY", [.powerLoss, .processCrash], named: \.rawValue, default: .powerLoss)
         mailFolder = URL(filePath: reader.text("MAIL_FOLDER", default: "mail"), directoryHint: .isDirectory)

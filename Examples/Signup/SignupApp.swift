@@ -8,6 +8,8 @@ import Foundation
 import Hummingbird
 import Logging
 import NIOCore
+import ServiceLifecycle
+import UnixSignals
 
 /// The example service: answers at once, does the work afterwards, loses none of it.
 @main
@@ -32,9 +34,28 @@ struct SignupApp {
         try settings.makeFolders()
         let store = try openStore(settings)
         let service = try SignupService(settings: settings, store: store)
+        switch settings.role {
+        case .worker: try await work(service)
+        case .all, .web: try await serve(service)
+        }
+        try await store.close()
+    }
+
+    /// Runs jobs, and nothing else, until a signal asks to stop.
+    private static func work(_ service: SignupService) async throws {
+        say("signup: works on the jobs that others store")
+        let group = ServiceGroup(
+            services: [service.worker],
+            gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: Logger(label: "signup")
+        )
+        try await group.run()
+    }
+
+    private static func serve(_ service: SignupService) async throws {
+        let settings = service.settings
         let application = service.application { port in
-            let address = "http://\(settings.host):\(port)"
-            FileHandle.standardOutput.write(Data("signup: ready on \(address)\n".utf8))
+            say("signup: ready on http://\(settings.host):\(port)")
         }
         do {
             try await application.runService()
@@ -45,8 +66,9 @@ struct SignupApp {
                     + "`lsof -i :\(settings.port)` names it) or choose another, for example PORT=\(other)"
             )
         }
-        try await store.close()
     }
+
+    private static func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
 
     private static func openStore(_ settings: Settings) throws -> SQLiteStore {
         try SQLiteStore(

@@ -7,11 +7,13 @@ import Hummingbird
 import Logging
 import NIOCore
 
-/// The whole service in one process: HTTP server, after-response tasks, worker, and the jobs in one store.
+/// The service of one process: HTTP server, after-response tasks, worker, or what its role leaves of them, and the jobs in
+/// one store.
 struct SignupService {
     let settings: Settings
     let store: any JobStore
     let jobs: JobClient
+    /// What runs the jobs; idle in a process that only answers requests.
     let worker: Worker
     let background: BackgroundRunner
     /// What happens to jobs in this process.
@@ -74,7 +76,7 @@ struct SignupService {
                 address: .hostname(settings.host, port: settings.port),
                 serverName: "signup"
             ),
-            services: [worker],
+            services: settings.role == .web ? [] : [worker],
             onServerRunning: { channel in onListening(channel.localAddress?.port ?? 0) },
             logger: Logger(label: "signup")
         )
@@ -88,7 +90,7 @@ struct SignupService {
         WorkRoutes(jobs: jobs).add(to: router)
         ThumbnailRoutes(folder: settings.fileFolder, clock: clock).add(to: router)
         JobRoutes(jobs: jobs).add(to: router)
-        HealthRoutes(worker: worker).add(to: router)
+        HealthRoutes(worker: settings.role == .web ? nil : worker, store: store).add(to: router)
         return router
     }
 }

@@ -20,7 +20,7 @@ struct SettingsTests {
     func defaults() throws {
         let settings = try read([:])
         #expect(settings.host == "127.0.0.1" && settings.port == 8080)
-        #expect(settings.durability == .powerLoss)
+        #expect(settings.durability == .powerLoss && settings.role == .all)
         #expect(settings.worker.concurrency == 16)
         #expect(settings.worker.shutdown == WorkerShutdown())
         #expect(settings.webhookURL == nil && settings.runLedger == nil)
@@ -34,6 +34,7 @@ struct SettingsTests {
             "TEAM_ADDRESS": "", "WORKER_CONCURRENCY": "3", "WORKER_BEAT_MS": "100", "WORKER_FENCE_AFTER_MS": "300",
             "WORKER_DEAD_AFTER_MS": "900", "WORKER_MAINTENANCE_MS": "50", "SHUTDOWN_CANCEL_AFTER_MS": "1",
             "SHUTDOWN_GIVE_BACK_AFTER_MS": "2", "SHUTDOWN_EXIT_AFTER_MS": "3", "RUN_LEDGER": "l", "LOG_LEVEL": "debug",
+            "ROLE": "worker",
         ])
         #expect(settings.port == 0 && settings.host == "0.0.0.0" && settings.database == "a.db")
         #expect(settings.durability == .processCrash)
@@ -43,14 +44,15 @@ struct SettingsTests {
         #expect(settings.worker.concurrency == 3 && settings.worker.beatInterval == .milliseconds(100))
         #expect(settings.worker.deadAfter == .milliseconds(900))
         #expect(settings.worker.shutdown.exitAfter == .milliseconds(3))
-        #expect(settings.runLedger == "l" && settings.logLevel == .debug)
+        #expect(settings.runLedger == "l" && settings.logLevel == .debug && settings.role == .worker)
     }
 
     @Test(
         "a bad value is refused with its key and what to write",
         arguments: [
             ("PORT", "eighty", "from 0 to 65535"), ("PORT", "70000", "from 0 to 65535"),
-            ("WORKER_CONCURRENCY", "0", "from 1"), ("DURABILITY", "none", "powerLoss, processCrash"),
+            ("WORKER_CONCURRENCY", "0", "from 1"), ("ROLE", "boss", "all, web, worker"),
+            ("DURABILITY", "none", "powerLoss, processCrash"),
             ("WEBHOOK_URL", "example.com", "web address"), ("WEBHOOK_URL", "ftp://example.com", "web address"),
             ("MAIL_FROM", "nobody", "address"), ("LOG_LEVEL", "loud", "trace, debug"),
             ("WORKER_BEAT_MS", "60000", "WORKER_…"), ("SHUTDOWN_CANCEL_AFTER_MS", "60000", "SHUTDOWN_…"),

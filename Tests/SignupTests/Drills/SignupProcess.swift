@@ -15,7 +15,7 @@ import SystemPackage
 
 /// A started `signup`, seen from outside.
 struct SignupProcess: Sendable {
-    /// Where it listens.
+    /// Where it listens; empty when it only works.
     let url: String
     /// What it wrote to standard error.
     let log: LineLog
@@ -24,7 +24,7 @@ struct SignupProcess: Sendable {
     /// Sends a signal to this very process.
     func send(_ signal: Signal) throws { try self.signal(signal) }
 
-    /// Starts the built program, waits until it listens, runs `body` and sends `ending`.
+    /// Starts the built program, waits until it listens or works, runs `body` and sends `ending`.
     /// - Returns: What `body` gave, and how the process ended.
     static func run<Value: Sendable>(
         _ environment: [String: String],
@@ -52,10 +52,10 @@ struct SignupProcess: Sendable {
                     output.end()
                 }
                 do {
-                    let prefix = "signup: ready on "
-                    let ready = await output.first { $0.hasPrefix(prefix) }
+                    let (serves, works) = ("signup: ready on ", "signup: works")
+                    let ready = await output.first { $0.hasPrefix(serves) || $0.hasPrefix(works) }
                     let line = try #require(ready, "signup did not start: \(log.lines)")
-                    let url = String(line.dropFirst(prefix.count))
+                    let url = line.hasPrefix(serves) ? String(line.dropFirst(serves.count)) : ""
                     let process = SignupProcess(url: url, log: log) { try execution.send(signal: $0) }
                     let value = try await body(process)
                     try process.send(ending)

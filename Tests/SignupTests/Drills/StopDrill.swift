@@ -53,7 +53,7 @@ extension Drills {
         }
     }
 
-    private static func enqueue(
+    static func enqueue(
         _ count: Int,
         seconds: Double,
         to process: SignupProcess,
