@@ -9,7 +9,8 @@ enum SQLiteMigrations {
     /// Each file under `Migrations`, in order; the position plus one is its number. (The constant of `001_x.sql` is
     /// `_01_x_sql`: a name cannot begin with a digit.)
     static let all: [String] = [
-        String(decoding: PackageResources._01_foundation_sql, as: UTF8.self)
+        String(decoding: PackageResources._01_foundation_sql, as: UTF8.self),
+        String(decoding: PackageResources._02_moves_sql, as: UTF8.self),
     ]
 
     /// The schema this build writes.

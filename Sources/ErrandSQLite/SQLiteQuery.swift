@@ -45,6 +45,12 @@ enum SQLiteQuery: Int, CaseIterable {
     // Lists
     case newestJobs, newestJobsOfTag, newestFailed, runningJobs
 
+    // Moves
+    case openExport, putExport, deleteExport, rowsAfter
+    case anyDeparture, departureByID, putDeparture, deleteDeparture, oldDepartures
+    case importByID, putImport, oldImports
+    case orphanedKeys, oldestAudit, deleteAudit, oldestCounters, deleteCounter
+
     // Maintenance
     case lateRows, endedHolds, finishedBefore, oldestFinished
     case expiredResults, expiredKeys, oldCounters, oldReports, oldAudit, readyOfLane
@@ -243,7 +249,10 @@ enum SQLiteQuery: Int, CaseIterable {
             """
         case .auditByKey: "SELECT report FROM errand_audit WHERE idempotency_key = ?1"
         case .newestAudit:
-            "SELECT at, actor, action, target, reason, changed FROM errand_audit ORDER BY entry DESC LIMIT ?1"
+            """
+            SELECT at, actor, action, target, reason, changed FROM errand_audit INDEXED BY errand_audit_at \
+            ORDER BY at DESC, entry DESC LIMIT ?1
+            """
 
         case .addTally:
             """
@@ -291,6 +300,46 @@ enum SQLiteQuery: Int, CaseIterable {
             FROM errand_jobs INDEXED BY errand_jobs_running WHERE state = 4 AND worker > -1 \
             AND id < ?1 ORDER BY id DESC LIMIT ?2
             """
+
+        case .openExport: "SELECT id, destination, batch FROM errand_exports LIMIT 1"
+        case .putExport: "INSERT INTO errand_exports (id, destination, at, batch) VALUES (?1, ?2, ?3, ?4)"
+        case .deleteExport: "DELETE FROM errand_exports WHERE id = ?1"
+        case .rowsAfter: "SELECT row, state FROM errand_jobs WHERE row > ?1 ORDER BY row LIMIT ?2"
+        case .anyDeparture: "SELECT 1 FROM errand_departures LIMIT 1"
+        case .departureByID: "SELECT 1 FROM errand_departures WHERE job = ?1"
+        case .putDeparture: "INSERT OR REPLACE INTO errand_departures (job, at) VALUES (?1, ?2)"
+        case .deleteDeparture: "DELETE FROM errand_departures WHERE job = ?1"
+        case .oldDepartures:
+            """
+            DELETE FROM errand_departures WHERE job IN \
+            (SELECT job FROM errand_departures INDEXED BY errand_departures_at WHERE at <= ?1 LIMIT ?2)
+            """
+        case .importByID: "SELECT 1 FROM errand_imports WHERE id = ?1"
+        case .putImport: "INSERT INTO errand_imports (id, at) VALUES (?1, ?2)"
+        case .oldImports:
+            """
+            DELETE FROM errand_imports WHERE id IN \
+            (SELECT id FROM errand_imports INDEXED BY errand_imports_at WHERE at <= ?1 LIMIT ?2)
+            """
+        case .orphanedKeys:
+            // Only a key with a time outlives its job; what is left beside them belongs to jobs that run.
+            """
+            SELECT key, job, expires_at, last_state FROM errand_unique_keys INDEXED BY errand_unique_keys_expires \
+            WHERE expires_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM errand_jobs WHERE id = job) LIMIT ?1
+            """
+        case .oldestAudit:
+            """
+            SELECT entry, at, actor, action, target, reason, changed FROM errand_audit INDEXED BY errand_audit_at \
+            ORDER BY at, entry LIMIT ?1
+            """
+        case .deleteAudit: "DELETE FROM errand_audit WHERE entry = ?1"
+        case .oldestCounters:
+            """
+            SELECT minute, lane, metric, bucket, value FROM errand_counters \
+            ORDER BY minute, lane, metric, bucket LIMIT ?1
+            """
+        case .deleteCounter:
+            "DELETE FROM errand_counters WHERE minute = ?1 AND lane = ?2 AND metric = ?3 AND bucket = ?4"
 
         case .lateRows:
             """

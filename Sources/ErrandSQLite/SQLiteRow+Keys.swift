@@ -26,7 +26,7 @@ extension SQLiteSession {
         return nil
     }
 
-    private func storedKey(_ key: String) throws -> SQLiteKey? {
+    func storedKey(_ key: String) throws -> SQLiteKey? {
         let find = try command(.keyByText)
         find.bind(1, key)
         return try find.first { row in

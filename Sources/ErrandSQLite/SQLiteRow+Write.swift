@@ -39,6 +39,27 @@ extension SQLiteSession {
         return row
     }
 
+    /// Stores a row that was one of another store, with all that happened to it there.
+    ///
+    /// It was counted where it was enqueued.
+    func add(moved record: JobRecord) throws -> SQLiteRow {
+        let asked = NewJob(moved: record)
+        let before = effects
+        guard let row = try add(asked, state: record.state, runAt: record.runAt, at: record.createdAt) else {
+            throw StoreError(.corrupt, "job \(record.id) is stored although nobody found it; run an integrity check")
+        }
+        effects = before
+        let lane = try lane(queue: record.queue, name: record.name, version: record.payload.version)
+        effects.tally(lane: lane, record.state, 1)
+        if record.state.isPending, record.state != .waiting, record.hold == nil { effects.touch(record.queue) }
+        // What the insert wrote, so that the rest counts as a change.
+        var was = JobRecord(asked, at: record.createdAt)
+        was.state = record.state
+        let job = SQLiteRow(row: row, lane: lane, record: record)
+        try write(job, was: was)
+        return job
+    }
+
     private func addDetails(of job: NewJob, row: Int64) throws {
         let insert = try command(.insertDetails)
         insert.bind(1, row)
@@ -192,6 +213,27 @@ extension SQLiteSession {
             delete.bind(2, high: id.high, low: id.low)
             try delete.run()
         }
+    }
+}
+
+extension NewJob {
+    /// What was asked for, as far as it is written once.
+    fileprivate init(moved record: JobRecord) {
+        self.init(
+            id: record.id,
+            name: record.name,
+            payload: record.payload,
+            queue: record.queue,
+            priority: record.priority,
+            timeout: record.timeout,
+            retry: record.retry,
+            crashesAllowed: record.crashesAllowed,
+            unique: record.unique,
+            tags: record.tags,
+            headers: record.headers,
+            trace: record.trace,
+            resultTTL: record.resultTTL
+        )
     }
 }
 

@@ -17,14 +17,15 @@ extension SQLiteSession {
     func insert(_ jobs: [NewJob], offer: ClaimOffer?, at now: Timestamp) throws -> [InsertAnswer] {
         var answers: [InsertAnswer] = []
         answers.reserveCapacity(jobs.count)
+        let hasMoves = try hasDepartures()
         guard let offer, let worker = try liveWorker(offer.worker) else {
-            for job in jobs { answers.append(try insert(job, at: now).answer) }
+            for job in jobs { answers.append(try insert(job, hasMoves: hasMoves, at: now).answer) }
             return answers
         }
         let earlier = effects.work
         var stored: [Int64: Int] = [:]
         for job in jobs {
-            let (answer, row) = try insert(job, at: now)
+            let (answer, row) = try insert(job, hasMoves: hasMoves, at: now)
             if let row { stored[row] = answers.count }
             answers.append(answer)
         }
@@ -38,11 +39,17 @@ extension SQLiteSession {
     }
 
     /// Stores one job, unless its id or its unique key is there already.
-    private func insert(_ job: NewJob, at now: Timestamp) throws -> (answer: InsertAnswer, row: Int64?) {
+    private func insert(
+        _ job: NewJob,
+        hasMoves: Bool,
+        at now: Timestamp
+    ) throws -> (answer: InsertAnswer, row: Int64?) {
         // The client that made the job has the limit of its payload; a store takes what it let pass.
         if let problem = job.problem(payloadLimit: Self.largestPayload) {
             return (.refused(StoreError(.invalid, problem)), nil)
         }
+        // It is in another store by now, and this is a late repeat.
+        if hasMoves, try hasDeparted(job.id) { return (.stored(job.id), nil) }
         if let rule = job.unique {
             if try row(of: job.id) != nil { return (.stored(job.id), nil) }
             if let entry = try currentKey(rule.key, at: now) { return try collide(job, rule, with: entry, at: now) }
@@ -73,7 +80,7 @@ extension SQLiteSession {
         if holder.record.isOverdue(at: now) {
             // It will not run: joined to it, the newcomer would not either.
             try change(&holder, at: now) { $0.expire(at: now) }
-            return try insert(job, at: now)
+            return try insert(job, hasMoves: false, at: now)
         }
         let collision = try change(&holder, at: now) {
             $0.collide(with: job, at: now, hasFollowUp: entry.followUp != nil)

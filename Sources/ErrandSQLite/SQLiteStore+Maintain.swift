@@ -123,6 +123,7 @@ extension SQLiteSession {
         report.affected += try delete(.expiredResults, now.microseconds, limit: Self.bite)
         report.affected += try freeExpiredKeys(at: now, limit: Self.bite)
         report.affected += try delete(.oldCounters, (now - SeriesPoint.kept).minute, limit: Self.bite)
+        report.affected += try sweepMoves(limit: Self.bite, at: now)
         report.hasMore = report.affected >= Self.bite
         let reports = try command(.oldReports)
         reports.bind(1, (now - Self.reportAge).microseconds)
@@ -133,7 +134,7 @@ extension SQLiteSession {
         return report
     }
 
-    private func delete(_ query: SQLiteQuery, _ limitValue: Int64, limit: Int) throws -> Int {
+    func delete(_ query: SQLiteQuery, _ limitValue: Int64, limit: Int) throws -> Int {
         let delete = try command(query)
         delete.bind(1, limitValue)
         delete.bind(2, limit)

@@ -30,13 +30,9 @@ extension SQLiteSession {
     func apply(_ change: ControlChange, at now: Timestamp) throws {
         switch change {
         case .pause(let scope, let actor, let reason, let lasting):
-            let put = try command(.putControl)
-            put.bind(1, scope.stored)
-            put.bind(2, actor)
-            put.bind(3, reason)
-            put.bind(4, now.microseconds)
-            put.bind(5, lasting.map { (now + $0).microseconds })
-            try put.run()
+            try put(
+                Pause(scope: scope, actor: actor, reason: reason, since: now, until: lasting.map { now + $0 })
+            )
             try write(
                 AuditEntry(at: now, actor: actor, action: "pause", target: scope.words, reason: reason, changed: 0)
             )
@@ -46,6 +42,17 @@ extension SQLiteSession {
                 AuditEntry(at: now, actor: actor, action: "resume", target: scope.words, reason: reason, changed: 0)
             )
         }
+        effects.controls = true
+    }
+
+    func put(_ pause: Pause) throws {
+        let put = try command(.putControl)
+        put.bind(1, pause.scope.stored)
+        put.bind(2, pause.actor)
+        put.bind(3, pause.reason)
+        put.bind(4, pause.since.microseconds)
+        put.bind(5, pause.until?.microseconds)
+        try put.run()
         effects.controls = true
     }
 

@@ -76,17 +76,7 @@ extension SQLiteSession {
     /// Keeps what an attempt leaves behind besides the record.
     func keep(_ settled: JobRecord.Settled, of job: SQLiteRow, at now: Timestamp) throws {
         if let attempt = settled.attempt {
-            let put = try command(.putAttempt)
-            put.bind(1, job.row)
-            put.bind(2, attempt.epoch)
-            put.bind(3, attempt.run)
-            put.bind(4, attempt.number)
-            put.bind(5, try addNumber(of: attempt.worker))
-            put.bind(6, attempt.startedAt.microseconds)
-            put.bind(7, attempt.endedAt.microseconds)
-            put.bind(8, attempt.ending.rawValue)
-            put.bind(9, attempt.error?.stored)
-            try put.run()
+            try put(attempt, row: job.row)
             if job.record.epoch > Int64(Attempt.kept) {
                 let trim = try command(.trimAttempts)
                 trim.bind(1, job.row)
@@ -97,6 +87,20 @@ extension SQLiteSession {
         if let result = settled.result, job.record.state == .succeeded {
             try put(result, row: job.row, until: now + job.record.resultTTL, at: now)
         }
+    }
+
+    func put(_ attempt: Attempt, row: Int64) throws {
+        let put = try command(.putAttempt)
+        put.bind(1, row)
+        put.bind(2, attempt.epoch)
+        put.bind(3, attempt.run)
+        put.bind(4, attempt.number)
+        put.bind(5, try addNumber(of: attempt.worker))
+        put.bind(6, attempt.startedAt.microseconds)
+        put.bind(7, attempt.endedAt.microseconds)
+        put.bind(8, attempt.ending.rawValue)
+        put.bind(9, attempt.error?.stored)
+        try put.run()
     }
 
     func put(_ result: Payload, row: Int64, until: Timestamp, at now: Timestamp) throws {
@@ -128,20 +132,24 @@ extension SQLiteSession {
         if !note.checkpoints.isEmpty {
             // Its end has to delete them.
             held[job.row] = nil
-            for (name, value) in note.checkpoints {
-                let put = try command(.putCheckpoint)
-                put.bind(1, job.row)
-                put.bind(2, name)
-                put.bind(3, value.version)
-                put.bind(4, value.format.stored)
-                put.bind(5, value.bytes)
-                try put.run()
-            }
+            try put(note.checkpoints, row: job.row)
         }
         return true
     }
 
-    private func add(_ lines: ArraySlice<LogLine>, to row: Int64) throws {
+    func put(_ checkpoints: [String: Payload], row: Int64) throws {
+        for (name, value) in checkpoints {
+            let put = try command(.putCheckpoint)
+            put.bind(1, row)
+            put.bind(2, name)
+            put.bind(3, value.version)
+            put.bind(4, value.format.stored)
+            put.bind(5, value.bytes)
+            try put.run()
+        }
+    }
+
+    func add(_ lines: ArraySlice<LogLine>, to row: Int64) throws {
         let find = try command(.lastLine)
         find.bind(1, row)
         var number = try find.first { Int64($0.amount(0)) } ?? 0

@@ -41,6 +41,8 @@ extension MemoryTable {
         // The client that made the job has the limit of its payload; a store takes what it let pass.
         if let problem = job.problem(payloadLimit: .max) { return (.refused(StoreError(.invalid, problem)), nil) }
         if rows[job.id] != nil { return (.stored(job.id), nil) }
+        // It is in another store by now, and this is a late repeat.
+        if !moves.departures.isEmpty, moves.departures[job.id] != nil { return (.stored(job.id), nil) }
         if let rule = job.unique, let entry = currentKey(rule.key, at: now) {
             return collide(job, rule, with: entry, at: now)
         }

@@ -109,6 +109,7 @@ extension MemoryTable {
             reportOrder.removeFirst()
             report.affected += 1
         }
+        report.affected += moves.sweep(at: now)
         let oldest = (now - SeriesPoint.kept).minute
         for queue in queues.values {
             for tally in queue.tallies.values {

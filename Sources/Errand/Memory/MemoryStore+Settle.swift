@@ -35,7 +35,7 @@ extension MemoryTable {
         var holders: [String: JobID] = [:]
         for job in settlement.followUps {
             if let problem = job.problem(payloadLimit: .max) { return StoreError(.invalid, problem) }
-            guard rows[job.id] == nil, stored.insert(job.id).inserted, let rule = job.unique else { continue }
+            guard rows[job.id] == nil, moves.departures[job.id] == nil, stored.insert(job.id).inserted, let rule = job.unique else { continue }
             if let holder = holders[rule.key] ?? holder(of: rule.key, after: ended, at: now) {
                 if rule.conflict == .throwError { return taken(by: holder, rule) }
             } else {
@@ -62,7 +62,11 @@ extension MemoryTable {
             if row.attempts.count > Attempt.kept { row.attempts.removeFirst(row.attempts.count - Attempt.kept) }
         }
         guard let result = settled.result, row.record.state == .succeeded else { return }
-        let until = now + row.record.resultTTL
+        keep(result, of: row, until: now + row.record.resultTTL, at: now)
+    }
+
+    /// Keeps a result until its time is over.
+    mutating func keep(_ result: Payload, of row: MemoryRow, until: Timestamp, at now: Timestamp) {
         guard until > now else { return }
         (row.result, row.resultUntil) = (result, until)
         results.add(row, key: until.microseconds)

@@ -24,6 +24,11 @@ struct MemoryKey {
         lastState = row.record.state
         expiresAt = row.record.unique?.scope.ttl.map { row.record.createdAt + $0 }
     }
+
+    /// A key that outlived its job in another store.
+    init(_ key: ExportedKey) {
+        (holder, lastState, expiresAt) = (key.job, key.lastState, key.expiresAt)
+    }
 }
 
 /// Keys with a TTL by the end of their time; entries of keys that were freed earlier are skipped.

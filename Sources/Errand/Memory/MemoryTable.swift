@@ -25,6 +25,8 @@ struct MemoryTable {
     var audit: Deque<AuditEntry> = []
     var reports: [String: MemoryReport] = [:]
     var reportOrder: Deque<String> = []
+    /// What moved out and in.
+    var moves = MemoryMoves()
     var effects = MemoryEffects()
     var isClosed = false
     /// Told of every change as it happens, inside the lock: the row before and after, `nil` for one that is not there.
@@ -43,8 +45,8 @@ struct MemoryTable {
         return queue
     }
 
-    /// Adds a row for a record that is new.
-    mutating func add(_ record: JobRecord, at now: Timestamp) -> MemoryRow {
+    /// Adds a row for a record that is new; one that was moved here was counted where it was enqueued.
+    mutating func add(_ record: JobRecord, at now: Timestamp, countsAsEnqueued: Bool = true) -> MemoryRow {
         let queue = obtainQueue(record.queue)
         let row = MemoryRow(record, sequence: nextSequence, queue: queue, tally: queue.tally(for: record.name))
         nextSequence += 1
@@ -52,7 +54,7 @@ struct MemoryTable {
         index.add(record.id)
         queue.rows += 1
         row.tally.counts[record.state.rawValue] += 1
-        row.tally.count(.enqueued, at: now)
+        if countsAsEnqueued { row.tally.count(.enqueued, at: now) }
         place(row)
         journal?(nil, row.record, now)
         return row

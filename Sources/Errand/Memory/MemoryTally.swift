@@ -69,6 +69,35 @@ final class MemoryTally {
         return points
     }
 
+    /// Whether there are no points.
+    var hasNoPoints: Bool { minutes.isEmpty && minute == .min }
+
+    /// Its oldest points, at most `limit` of them, which it then forgets.
+    func takePoints(upTo limit: Int) -> [SeriesPoint] {
+        guard limit > 0 else { return [] }
+        let taken = Array(points(from: .min, through: .max, of: []).prefix(limit))
+        for point in taken { minutes[point.minute]?[Self.index(of: point)] = 0 }
+        minutes = minutes.filter { $0.value.contains { $0 > 0 } }
+        return taken
+    }
+
+    /// Adds a point that was counted elsewhere.
+    func add(_ point: SeriesPoint) {
+        flush()
+        guard point.value > 0, (0...24).contains(point.bucket) else { return }
+        let none = [Int](repeating: 0, count: Self.width)
+        let sum = minutes[point.minute, default: none][Self.index(of: point)].addingReportingOverflow(point.value)
+        minutes[point.minute, default: none][Self.index(of: point)] = sum.overflow ? .max : sum.partialValue
+    }
+
+    private static func index(of point: SeriesPoint) -> Int {
+        switch point.metric {
+        case .run: 34 + point.bucket
+        case .wait: 9 + point.bucket
+        default: point.metric.rawValue
+        }
+    }
+
     private static func meaning(of index: Int) -> (SeriesMetric, Int) {
         if index >= 34 { return (.run, index - 34) }
         if index >= 9 { return (.wait, index - 9) }

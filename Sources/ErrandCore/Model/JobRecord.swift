@@ -6,7 +6,7 @@
 /// The parts that are kept in tables of their own (``result``, ``attempts``, ``log``, ``checkpoints``) are
 /// filled only when the reader asked for them (``JobParts``). How a record may change is written once, in
 /// the `Decisions` folder, and every engine applies it.
-public struct JobRecord: Sendable, Hashable {
+public struct JobRecord: Sendable, Hashable, Codable {
     // What was asked for.
 
     /// The id its client made.

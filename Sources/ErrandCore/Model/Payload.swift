@@ -39,3 +39,35 @@ public struct Payload: Sendable, Hashable {
     /// as the result: every look at the job would read it.
     public static let resultLimit = 256 << 10
 }
+
+extension Payload: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case text
+        case bytes
+        case format
+        case version
+    }
+
+    /// Reads what ``encode(to:)`` wrote.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        let text = try container.decodeIfPresent(String.self, forKey: .text)
+        self.init(
+            bytes: try text.map { Array($0.utf8) } ?? container.decode([UInt8].self, forKey: .bytes),
+            format: try container.decodeIfPresent(String.self, forKey: .format).map(Format.init) ?? .json,
+            version: try container.decode(Int.self, forKey: .version)
+        )
+    }
+
+    /// Writes bytes that are a text as one, which nearly all are, and others as numbers.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        if let text = String(validating: bytes, as: UTF8.self) {
+            try container.encode(text, forKey: .text)
+        } else {
+            try container.encode(bytes, forKey: .bytes)
+        }
+        if format != .json { try container.encode(format.rawValue, forKey: .format) }
+        try container.encode(version, forKey: .version)
+    }
+}

@@ -45,6 +45,24 @@ public struct RetryPolicy: Sendable, Hashable {
     }
 }
 
+extension RetryPolicy: Codable {
+    /// Reads the stored form.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let policy = RetryPolicy(text) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "'\(text)' is no retry policy")
+        }
+        self = policy
+    }
+
+    /// Writes the stored form.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
 extension RetryPolicy: LosslessStringConvertible {
     /// The stored form: `20 exponential 3.0 2000000 21600000000 0.25`, that is attempts, curve, its number,
     /// base and cap in microseconds, jitter, and `code` when the policy follows the code.

@@ -5,9 +5,9 @@
 ///
 /// Uniqueness is about enqueueing, not about running one at a time. It is enforced by a unique index or one
 /// atomic act of the store, never by looking first.
-public struct UniqueRule: Sendable, Hashable {
+public struct UniqueRule: Sendable, Hashable, Codable {
     /// How long the key is taken.
-    public enum Scope: Sendable, Hashable {
+    public enum Scope: Sendable, Hashable, Codable {
         /// Until the job is claimed for the first time, or is final.
         case untilStart
         /// Until the job is final; the default.
@@ -24,7 +24,7 @@ public struct UniqueRule: Sendable, Hashable {
 
     /// What an enqueue does when the key is taken. In every case but ``throwError`` the more urgent priority
     /// and the earlier run time of the two win, as long as the job that is there has not started.
-    public enum Conflict: Sendable, Hashable {
+    public enum Conflict: Sendable, Hashable, Codable {
         /// Answer with the job that is there; the default.
         case returnExisting
         /// Give the pending job these fields of the new one; a running job is left alone and answered.
@@ -56,7 +56,7 @@ public struct UniqueRule: Sendable, Hashable {
 }
 
 /// The fields that ``UniqueRule/Conflict/replacePending(_:)`` takes from the newer job.
-public struct ReplaceableFields: OptionSet, Sendable, Hashable {
+public struct ReplaceableFields: OptionSet, Sendable, Hashable, Codable {
     public let rawValue: Int
 
     public init(rawValue: Int) { self.rawValue = rawValue }

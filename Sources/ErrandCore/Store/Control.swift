@@ -5,9 +5,9 @@
 ///
 /// Pausing stops claims; running jobs go on and enqueueing still works. It survives the restart of
 /// everything and ends by itself at `until`.
-public struct Pause: Sendable, Hashable {
+public struct Pause: Sendable, Hashable, Codable {
     /// What is paused.
-    public enum Scope: Sendable, Hashable {
+    public enum Scope: Sendable, Hashable, Codable {
         /// Every job of the store.
         case everything
         /// The jobs of one queue.

@@ -94,4 +94,46 @@ public protocol JobStore: Sendable {
 
     /// Does one bite of maintenance.
     func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport
+
+    // MARK: Move
+
+    /// Lets a batch of jobs go to another store: takes them out of everything that claims, lists, counts or looks after
+    /// jobs, and keeps the batch until ``endExport(_:as:)``. Called by whoever moves jobs, one batch after the other.
+    ///
+    /// A store has at most one open batch. While one is open, every export answers with that batch, whatever it asks
+    /// for; when it names another destination, it throws ``StoreError/Code/conflict``. `running` jobs stay; so does a
+    /// follow-up whose holder runs, while one whose holder goes is right behind it in the batch. An answer may hold no
+    /// jobs and still say where to go on, because a call looks at a bounded number of rows.
+    ///
+    /// The ids of the jobs are remembered for ``ExportBatch/departuresKept``: until then ``insert(_:offer:)`` answers
+    /// `stored` to a repeat and stores nothing.
+    func export(_ request: ExportRequest) async throws -> ExportBatch
+
+    /// Takes in a batch that another store let go, once: a batch whose id was taken in during the last
+    /// ``ExportBatch/importsKept`` is answered with ``ImportAnswer/isRepeat`` and changes nothing.
+    ///
+    /// Rows are stored as their records say and nothing of them is decided anew; a job whose id is there already is
+    /// left alone. Nothing is counted in the series but what the batch brings.
+    /// - Throws: ``StoreError/Code/invalid`` for a running job, and when the batch is this store's own.
+    func `import`(_ batch: ExportBatch) async throws -> ImportAnswer
+
+    /// Says how the open batch ended: forgets it, or puts its jobs back. Does nothing when another batch is open, or
+    /// none, so repeating it is safe.
+    func endExport(_ id: ExportID, as end: ExportEnd) async throws
+}
+
+/// Stores that jobs are not moved from or to need not say so.
+extension JobStore {
+    /// Throws ``StoreError/Code/unsupported``.
+    public func export(_ request: ExportRequest) async throws -> ExportBatch { throw StoreError.cannotMove }
+
+    /// Throws ``StoreError/Code/unsupported``.
+    public func `import`(_ batch: ExportBatch) async throws -> ImportAnswer { throw StoreError.cannotMove }
+
+    /// Throws ``StoreError/Code/unsupported``.
+    public func endExport(_ id: ExportID, as end: ExportEnd) async throws { throw StoreError.cannotMove }
+}
+
+extension StoreError {
+    fileprivate static let cannotMove = StoreError(.unsupported, "this store cannot move jobs; use another engine")
 }

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What is counted per minute, queue and job name, for charts.
-public enum SeriesMetric: Int, Sendable, Hashable, CaseIterable {
+public enum SeriesMetric: Int, Sendable, Hashable, Codable, CaseIterable {
     /// Jobs stored.
     case enqueued = 0
     /// Jobs claimed.
@@ -59,7 +59,7 @@ public enum SeriesMetric: Int, Sendable, Hashable, CaseIterable {
 }
 
 /// One number of the series.
-public struct SeriesPoint: Sendable, Hashable {
+public struct SeriesPoint: Sendable, Hashable, Codable {
     /// Whole minutes since the Unix epoch.
     public var minute: Int64
     /// The queue.

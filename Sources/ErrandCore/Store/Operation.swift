@@ -85,7 +85,7 @@ public struct OperationReport: Sendable, Hashable, Codable {
 }
 
 /// One line of the audit: who did what, when and why.
-public struct AuditEntry: Sendable, Hashable {
+public struct AuditEntry: Sendable, Hashable, Codable {
     /// When, in store time.
     public var at: Timestamp
     /// Who.
