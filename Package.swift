@@ -13,6 +13,7 @@ let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hum
 let hummingbirdTesting: Target.Dependency = .product(name: "HummingbirdTesting", package: "hummingbird")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
@@ -73,6 +74,8 @@ let package = Package(
             dependencies: ["Errand", "ErrandTesting", inMemoryLogging, metricsTestKit, inMemoryTracing]
         ),
         .testTarget(name: "StoreConformanceTests", dependencies: ["ErrandTesting", "ErrandSQLite"]),
+        .target(name: "TestServers", dependencies: ["ErrandCore", nio, nioPosix], path: "Tests/Support/TestServers"),
+        .testTarget(name: "TestServersTests", dependencies: ["TestServers", nio, nioPosix]),
         .executableTarget(
             name: "TwinProcess",
             dependencies: ["Errand", "ErrandSQLite", log],

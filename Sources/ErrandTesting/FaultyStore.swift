@@ -48,6 +48,12 @@ public final class FaultyStore: JobStore {
         case operate
         /// ``/ErrandCore/JobStore/maintain(_:)``
         case maintain
+        /// ``/ErrandCore/JobStore/export(_:)``
+        case export
+        /// ``/ErrandCore/JobStore/endExport(_:as:)``
+        case endExport
+        /// ``/ErrandCore/JobStore/import(_:)``
+        case `import`
     }
 
     /// What goes wrong with a call.
@@ -239,5 +245,20 @@ extension FaultyStore {
     /// ``/ErrandCore/JobStore/maintain(_:)`` with the faults planned for ``Call/maintain``.
     public func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport {
         try await perform(.maintain) { try await store.maintain(task) }
+    }
+
+    /// ``/ErrandCore/JobStore/export(_:)`` with the faults planned for ``Call/export``.
+    public func export(_ request: ExportRequest) async throws -> ExportBatch {
+        try await perform(.export) { try await store.export(request) }
+    }
+
+    /// ``/ErrandCore/JobStore/endExport(_:as:)`` with the faults planned for ``Call/endExport``.
+    public func endExport(_ id: ExportID, as end: ExportEnd) async throws {
+        try await perform(.endExport) { try await store.endExport(id, as: end) }
+    }
+
+    /// ``/ErrandCore/JobStore/import(_:)`` with the faults planned for ``Call/import``.
+    public func `import`(_ batch: ExportBatch) async throws -> ImportAnswer {
+        try await perform(.import) { try await store.import(batch) }
     }
 }

@@ -121,9 +121,11 @@ extension MemoryTable {
                 room -= points.count
             }
         }
-        let isOver = orphans.count <= limit && audit.isEmpty && queues.values.allSatisfy {
-            $0.tallies.values.allSatisfy(\.hasNoPoints)
-        }
+        let isOver =
+            orphans.count <= limit && audit.isEmpty
+            && queues.values.allSatisfy {
+                $0.tallies.values.allSatisfy(\.hasNoPoints)
+            }
         batch.next = isOver ? nil : "more"
     }
 

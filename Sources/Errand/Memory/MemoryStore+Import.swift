@@ -15,7 +15,9 @@ extension MemoryTable {
     mutating func `import`(_ batch: ExportBatch, at now: Timestamp) throws(StoreError) -> ImportAnswer {
         if moves.imports[batch.id] != nil { return ImportAnswer(isRepeat: true) }
         if moves.open?.id == batch.id { throw .movesToItself }
-        if let running = batch.jobs.first(where: { $0.record.state == .running }) { throw .isRunning(running.record.id) }
+        if let running = batch.jobs.first(where: { $0.record.state == .running }) {
+            throw .isRunning(running.record.id)
+        }
         var answer = ImportAnswer()
         take(in: batch, &answer, at: now)
         moves.imports[batch.id] = now
@@ -31,7 +33,8 @@ extension MemoryTable {
         }
         if !batch.audit.isEmpty {
             // Stable: of lines of one instant the one written last stays the newest.
-            let lines = audit.enumerated().map { ($0.element, $0.offset) }
+            let lines =
+                audit.enumerated().map { ($0.element, $0.offset) }
                 + batch.audit.enumerated().map { ($0.element, audit.count + $0.offset) }
             let sorted = lines.sorted { ($0.0.at, $0.1) < ($1.0.at, $1.1) }
             audit = .init(sorted.suffix(Self.keptLines).map(\.0))

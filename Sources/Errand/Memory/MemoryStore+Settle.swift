@@ -35,7 +35,9 @@ extension MemoryTable {
         var holders: [String: JobID] = [:]
         for job in settlement.followUps {
             if let problem = job.problem(payloadLimit: .max) { return StoreError(.invalid, problem) }
-            guard rows[job.id] == nil, moves.departures[job.id] == nil, stored.insert(job.id).inserted, let rule = job.unique else { continue }
+            guard rows[job.id] == nil, moves.departures[job.id] == nil, stored.insert(job.id).inserted,
+                let rule = job.unique
+            else { continue }
             if let holder = holders[rule.key] ?? holder(of: rule.key, after: ended, at: now) {
                 if rule.conflict == .throwError { return taken(by: holder, rule) }
             } else {

@@ -10,7 +10,7 @@ final class StoreBench: Sendable {
     let name: String
     let clock: ManualClock
     private let opened: Mutex<any JobStore>
-    private let generator = Mutex(SeededGenerator(seed: 1))
+    let generator = Mutex(SeededGenerator(seed: 1))
     private let factory: StoreConformance.Factory?
 
     /// The names that workers of a case know unless it says otherwise.

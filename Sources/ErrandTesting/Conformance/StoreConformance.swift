@@ -64,5 +64,5 @@ public enum StoreConformance {
         + settleCases + refusalCases + fencingCases + historyCases + resultCases + workerCases + rescueCases
         + uniqueCases + conflictCases + followUpCases + operateCases + bulkCases + matrixCases
         + inspectCases + listCases + seriesCases + maintainCases + retentionCases + signalCases
-        + reopenCases + raceCases + randomCases
+        + moveCases + arrivalCases + reopenCases + raceCases + randomCases
 }
