@@ -21,7 +21,7 @@ struct FaultProxyTests {
             throw error
         }
         try await proxy.close()
-        try await server.close()
+        try? await server.close()
     }
 
     /// Says each line on one connection and answers with what came back before the connection ended.
@@ -51,7 +51,8 @@ struct FaultProxyTests {
     @Test("passes what both sides say")
     func pass() async throws {
         try await with { proxy, server in
-            #expect(try await talk(proxy, "a", "b", "c") == ["a", "b", "c"])
+            let answers = try await talk(proxy, "a", "b", "c")
+            #expect(answers == ["a", "b", "c"])
             #expect(server.lines == ["a", "b", "c"])
             #expect(proxy.counts.connections == 1)
             #expect(proxy.counts.requests == 3)
@@ -126,7 +127,8 @@ struct FaultProxyTests {
     func acrossConnections() async throws {
         try await with { proxy, _ in
             proxy.cut(.beforeAnswer, at: 2)
-            #expect(try await talk(proxy, "a") == ["a"])
+            let first = try await talk(proxy, "a")
+            #expect(first == ["a"])
             #expect(try await talk(proxy, "b") == [])
             #expect(try await talk(proxy, "c") == ["c"])
         }

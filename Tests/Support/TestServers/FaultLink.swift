@@ -23,7 +23,8 @@ final class FaultLink {
 
     func connected(to server: any Channel) {
         self.server = server
-        guard client.isActive else { return server.close(promise: nil) }
+        // The client may be gone already, or not be quite there yet.
+        client.closeFuture.whenComplete { _ in server.close(promise: nil) }
         for (buffer, action) in early { carryOut(action, buffer, toServer: true) }
         early = []
     }
