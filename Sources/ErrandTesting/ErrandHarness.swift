@@ -100,6 +100,7 @@ public struct ErrandHarness: Sendable {
     /// that could start now. Jobs whose time is later stay; those that were not started in time expire, and holds
     /// whose time is over end.
     /// - Returns: The jobs that ended an attempt, in the order of their ends.
+    /// - Throws: `CancellationError`, and what the store throws.
     @discardableResult
     public func runDue() async throws -> [JobID] {
         let ended = EndedJobs()
@@ -110,7 +111,10 @@ public struct ErrandHarness: Sendable {
         while try await store.maintain(.expire).hasMore {}
         try await withWorker { _ in
             var iterator = stream.makeAsyncIterator()
-            while try await hasWork() { _ = await iterator.next(isolation: nil) }
+            while try await hasWork() {
+                // The stream ends for whoever is cancelled, and would then be asked for ever.
+                guard await iterator.next(isolation: nil) != nil else { throw CancellationError() }
+            }
         }
         return ended.all
     }

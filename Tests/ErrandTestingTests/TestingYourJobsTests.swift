@@ -52,3 +52,19 @@ func retried() async throws {
     #expect(attempts.withLock { $0 } == 2)
 }
 // snippet.end
+
+@Test("a test that is cancelled while a job never ends stops waiting for it", .timeLimit(.minutes(1)))
+func cancelledWait() async throws {
+    let (started, never) = (Gate(), Gate())
+    let harness = ErrandHarness { handlers, _ in
+        handlers.add(WelcomeEmail.self) { _, _ in
+            started.open()
+            await never.wait()
+        }
+    }
+    try await harness.client.enqueue(WelcomeEmail(address: "ada@example.org"))
+    let run = Task { try await harness.runDue() }
+    await started.wait()
+    run.cancel()
+    await #expect(throws: CancellationError.self) { try await run.value }
+}

@@ -40,14 +40,18 @@ final class SettleLane: Sendable {
         if isReached { wakeUp.signal() }
     }
 
+    /// What could have kept the endings company is gone: whoever waits for it looks again.
+    func hurry() { wakeUp.signal() }
+
     /// The next endings to write, in the order of their coming, once there are some; none when the task was cancelled
     /// and nothing is left.
-    /// - Parameter mayGather: Whether to wait a little for more, asked when there are only a few.
+    /// - Parameter mayGather: Whether to wait a little for more, asked when there are only a few, and again at each
+    ///   ``hurry()``.
     func next(on clock: any ErrandClock, mayGather: () -> Bool) async -> [Ending] {
         while true {
             let count = count(goal: Self.enough)
             if count > 0 {
-                if count < Self.enough, mayGather() { await gather(on: clock) }
+                if count < Self.enough { await gather(on: clock, while: mayGather) }
                 return take()
             }
             if Task.isCancelled { return [] }
@@ -56,9 +60,10 @@ final class SettleLane: Sendable {
     }
 
     /// Waits until there are enough, but not for long.
-    private func gather(on clock: any ErrandClock) async {
+    private func gather(on clock: any ErrandClock, while mayGather: () -> Bool) async {
+        guard mayGather() else { return }
         let end = clock.uptime + Self.patience
-        while count(goal: Self.enough) < Self.enough, !Task.isCancelled {
+        while count(goal: Self.enough) < Self.enough, mayGather(), !Task.isCancelled {
             let left = end - clock.uptime
             guard left > .zero else { return }
             await wakeUp.wait(upTo: left, on: clock)

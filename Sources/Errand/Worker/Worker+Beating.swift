@@ -108,6 +108,7 @@ extension Worker {
         }
         for job in jobs.all { tell(job, .leaseLost) }
         forget(machine.withLock { $0.removeBuffered { $0.lease.worker == old } }.map(\.lease))
+        hurrySettling()
         logger.error("the store declared this worker dead; it goes on under a new identity")
         await register()
     }
@@ -115,6 +116,7 @@ extension Worker {
     private func drop(_ lease: Lease) {
         if let job = jobs[lease] { tell(job, .leaseLost) }
         forget(machine.withLock { $0.removeBuffered { $0.lease == lease } }.map(\.lease))
+        hurrySettling()
     }
 
     /// A job that waits in the read-ahead is given back; the store then ends it as cancelled.

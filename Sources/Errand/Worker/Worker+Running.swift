@@ -110,9 +110,13 @@ extension Worker {
             now: clock.now
         )
         let outcome = chance.draw { decision.outcome(of: end, using: &$0) }
-        let (next, wantsClaim) = machine.withLock { ($0.ended(in: record.queue), $0.wantsClaim) }
+        let (next, wantsClaim, isLast) = machine.withLock { machine in
+            let next = machine.ended(in: record.queue)
+            return (next, machine.wantsClaim, !next.isEmpty && machine.buffered == 0)
+        }
         start(next)
         if wantsClaim { claimWakeUp.signal() }
+        if isLast { hurrySettling() }
         if let outcome {
             settle(Ending(lease: running.lease, outcome: outcome, job: running))
         } else {

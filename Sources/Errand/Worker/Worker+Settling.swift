@@ -25,6 +25,12 @@ extension Worker {
     /// Gives back jobs that were claimed and will not be started here.
     func giveBack(_ claimed: [ClaimedJob]) {
         for job in claimed { settle(Ending(lease: job.lease, outcome: .released)) }
+        hurrySettling()
+    }
+
+    /// No job waits in memory any more, whose end could share a write.
+    func hurrySettling() {
+        for lane in settleLanes { lane.hurry() }
     }
 
     /// Gives back what an offer brought after the worker was told to stop.

@@ -174,8 +174,10 @@ struct WorkerStateMachine {
     /// had waited for jobs at times. A round trip that takes no time still costs its share of a thread's turn, so what
     /// ends within a few milliseconds is claimed ahead in any case.
     private mutating func adaptReadAhead(at uptime: Duration, gotAll: Bool) {
-        let elapsed = max((uptime - lastAnswerAt).inSeconds, 1e-6)
-        let trips = max((uptime - claimSentAt) * 4, Self.leastReadAhead).inSeconds / elapsed
+        let elapsed = uptime - lastAnswerAt
+        // By a clock that stands, as one moved by hand does, nothing is known to be short.
+        let trips =
+            elapsed > .zero ? max((uptime - claimSentAt) * 4, Self.leastReadAhead).inSeconds / elapsed.inSeconds : 0
         var left = gotAll ? readAheadLimit : 0
         for index in lines.indices {
             lines[index].readAhead = Int(min(Double(lines[index].ended) * trips, Double(left)))

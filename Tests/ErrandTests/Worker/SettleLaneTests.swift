@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ErrandTesting
+import Synchronization
 import Testing
 
 @testable import Errand
@@ -48,6 +49,17 @@ struct SettleLaneTests {
         for number in 0..<(SettleLane.most + 1) { lane.put(ending(number)) }
         #expect(numbers(await lane.next(on: clock) { true }) == (0..<UInt64(SettleLane.most)).map { $0 })
         #expect(numbers(await lane.next(on: clock) { false }) == [UInt64(SettleLane.most)])
+    }
+
+    @Test("endings stop waiting for company when there is none left to come")
+    func hurry() async {
+        let mayGather = Mutex(true)
+        lane.put(ending(1))
+        async let next = lane.next(on: clock) { mayGather.withLock { $0 } }
+        await clock.waitForTimer(in: SettleLane.patience)
+        mayGather.withLock { $0 = false }
+        lane.hurry()
+        #expect(numbers(await next) == [1])
     }
 
     @Test("cancelled, it hands out what is there without a wait, then ends")

@@ -174,6 +174,9 @@ import Testing
         _ = machine.claimRequest(at: .milliseconds(1))
         _ = machine.claimAnswered(answer(jobs(4), hasMore: true), at: .milliseconds(1))
         #expect(machine.claimRequest(at: .milliseconds(1))?.limit == 20, "four ended in one millisecond")
+        _ = machine.claimAnswered(answer(jobs(4), hasMore: true), at: .milliseconds(1))
+        for _ in 0..<8 { _ = machine.ended(in: "default") }
+        #expect(machine.claimRequest(at: .milliseconds(1))?.limit == 4, "by a clock that stands no job is short")
     }
 
     @Test("with jobs ahead it asks again when a quarter of them has started")
