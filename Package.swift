@@ -56,7 +56,7 @@ let package = Package(
         .target(
             name: "ErrandSQLite",
             dependencies: ["ErrandCore", grdb],
-            resources: [.embedInCode("Migrations")]
+            resources: [.embedInCode("Migrations"), .embedInCode("Outbox/outbox.sql")]
         ),
         .target(name: "ErrandHummingbird", dependencies: ["Errand", hummingbird]),
         .target(name: "ErrandTesting", dependencies: ["Errand"]),

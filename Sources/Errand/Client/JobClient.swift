@@ -15,10 +15,12 @@ public struct JobClient: Sendable {
     let events: EventHub
     let metrics: ErrandMetrics
     private let batcher: CallBatcher<NewJob, InsertAnswer>
+    let spooler: CallBatcher<NewJob, JobID>?
 
     /// A client of this store.
     /// - Parameters:
     ///   - store: Where the jobs live; the client does not close it.
+    ///   - spool: Where jobs go that are enqueued with ``EnqueueDurability/spool``; an ``OutboxRelay`` has to run.
     ///   - configuration: How it writes and waits.
     ///   - interceptors: Code around every enqueue, the first one outermost.
     ///   - events: Hears of every stored job; share it with the worker to hear of everything.
@@ -26,6 +28,7 @@ public struct JobClient: Sendable {
     ///   - chance: Makes ids.
     public init(
         store: any JobStore,
+        spool: (any JobOutbox)? = nil,
         configuration: JobClientConfiguration = JobClientConfiguration(),
         interceptors: [any EnqueueInterceptor] = [],
         events: EventHub = EventHub(),
@@ -41,6 +44,12 @@ public struct JobClient: Sendable {
         metrics = ErrandMetrics()
         let writer = EnqueueWriter(store: store, clock: clock, retryFor: configuration.retryFor)
         batcher = CallBatcher(limit: configuration.batchLimit) { try await writer.write($0) }
+        spooler = spool.map { spool in
+            CallBatcher(limit: configuration.batchLimit) { jobs in
+                try await spool.add(jobs)
+                return jobs.map(\.id)
+            }
+        }
     }
 
     /// Encodes and checks a job without storing it: for one of several writes that must happen together.

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a caller asks to have stored. Durations go in; the store turns them into instants of its own clock.
-public struct NewJob: Sendable, Hashable {
+public struct NewJob: Sendable, Hashable, Codable {
     /// When the job may start.
-    public enum Start: Sendable, Hashable {
+    public enum Start: Sendable, Hashable, Codable {
         /// As soon as a worker is free.
         case now
         /// This long after the store took it.
