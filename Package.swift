@@ -85,6 +85,12 @@ let package = Package(
             name: "ErrandSQLiteTests",
             dependencies: ["Errand", "ErrandSQLite", "ErrandTesting", "TwinProcess", grdb, log, subprocess]
         ),
+        .executableTarget(
+            name: "ChaosProcess",
+            dependencies: ["Errand", "ErrandSQLite", "ErrandTesting", log],
+            path: "Tests/Support/ChaosProcess"
+        ),
+        .testTarget(name: "ChaosTests", dependencies: ["Errand", "ErrandTesting", "ChaosProcess", "TestServers"]),
         .testTarget(
             name: "ErrandHummingbirdTests",
             dependencies: [

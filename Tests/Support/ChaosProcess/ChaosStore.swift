@@ -1,0 +1,24 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+import Errand
+import ErrandSQLite
+import Foundation
+
+/// The store that a URL names, for every process of a chaos run.
+package enum ChaosStore {
+    /// Opens it: `sqlite:/path/of/the/file`. Each engine has its scheme here.
+    package static func open(_ url: String) async throws -> any JobStore {
+        let scheme = url.prefix { $0 != ":" }
+        switch scheme {
+        case "sqlite":
+            // What is proven is what happens when processes die, not when the power goes.
+            return try SQLiteStore(
+                path: String(url.dropFirst(scheme.count + 1)),
+                configuration: SQLiteConfiguration(durability: .processCrash)
+            )
+        default:
+            throw StoreError(.unsupported, "no store has the scheme '\(scheme)'; add it to ChaosStore")
+        }
+    }
+}
