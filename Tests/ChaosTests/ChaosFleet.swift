@@ -70,7 +70,7 @@ final class ChaosFleet: Sendable {
         let worker = state.withLock { $0.workers[number] }
         worker.freeze()
         let task = Task {
-            await SystemClock.shared.wait(for: time)
+            try? await SystemClock.shared.sleep(for: time)
             worker.thaw()
         }
         state.withLock { $0.thawing.append(task) }

@@ -10,7 +10,7 @@ import Testing
 struct RecordedHistoryTests {
     /// A history of two processes and one job that failed once, was lost with its worker once, and then succeeded; and
     /// what to change about it.
-    private struct Script {
+    fileprivate struct Script {
         var client: [RecordedFact]
         var first: [RecordedFact]
         var second: [RecordedFact]

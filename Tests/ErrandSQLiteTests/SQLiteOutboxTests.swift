@@ -113,7 +113,7 @@ struct SQLiteOutboxTests {
         // What a relay that dies between its two writes leaves.
         let entries = try await spool.oldest(limit: 10)
         _ = try await memory.insert(try entries.map { try $0.job(storedAt: clock.now) }, offer: nil)
-        try await jobs.cancel(handle.id, reason: "to see whether it comes back")
+        try await jobs.cancel([handle.id], reason: "to see whether it comes back")
         try await relay(spool, memory, clock).relayAll()
         #expect(try await memory.counts().count(.cancelled) == 1)
         #expect(try await memory.counts().count() == 1)
@@ -140,8 +140,8 @@ struct SQLiteOutboxTests {
         try await relay(outbox, memory, SystemClock.shared).relayAll()
         let wanted = (0..<20).filter { !$0.isMultiple(of: 2) }.map { #"{"to":"\#($0)"}"# }.sorted()
         #expect(try await recipients(memory) == wanted)
-        try await pool.writeWithoutTransaction { db in
-            #expect(throws: StoreError.self) { try jobs.enqueue(Mail(to: "x"), in: outbox.joining(db)) }
+        try await pool.writeWithoutTransaction { db -> Void in
+            #expect(throws: StoreError.self) { _ = try jobs.enqueue(Mail(to: "x"), in: outbox.joining(db)) }
         }
         try pool.close()
     }

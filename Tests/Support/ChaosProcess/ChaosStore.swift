@@ -1,7 +1,7 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-import Errand
+package import Errand
 import ErrandSQLite
 import Foundation
 
