@@ -29,6 +29,7 @@ let package = Package(
         .library(name: "Errand", targets: ["Errand"]),
         .library(name: "ErrandCore", targets: ["ErrandCore"]),
         .library(name: "ErrandSQLite", targets: ["ErrandSQLite"]),
+        .library(name: "ErrandPostgres", targets: ["ErrandPostgres"]),
         .library(name: "ErrandHummingbird", targets: ["ErrandHummingbird"]),
         .library(name: "ErrandTesting", targets: ["ErrandTesting"]),
         .executable(name: "signup", targets: ["Signup"]),
@@ -58,6 +59,16 @@ let package = Package(
             dependencies: ["ErrandCore", grdb],
             resources: [.embedInCode("Migrations"), .embedInCode("Outbox/outbox.sql")]
         ),
+        .systemLibrary(
+            name: "CLibpq",
+            pkgConfig: "libpq",
+            providers: [.apt(["libpq-dev"]), .brew(["libpq"])]
+        ),
+        .target(
+            name: "ErrandPostgres",
+            dependencies: ["ErrandCore", "CLibpq"],
+            resources: [.embedInCode("Migrations")]
+        ),
         .target(name: "ErrandHummingbird", dependencies: ["Errand", hummingbird]),
         .target(name: "ErrandTesting", dependencies: ["Errand"]),
         .executableTarget(
@@ -73,9 +84,16 @@ let package = Package(
             name: "ErrandTests",
             dependencies: ["Errand", "ErrandTesting", inMemoryLogging, metricsTestKit, inMemoryTracing]
         ),
-        .testTarget(name: "StoreConformanceTests", dependencies: ["ErrandTesting", "ErrandSQLite"]),
         .target(name: "TestServers", dependencies: ["ErrandCore", nio, nioPosix], path: "Tests/Support/TestServers"),
         .testTarget(name: "TestServersTests", dependencies: ["TestServers", nio, nioPosix]),
+        .testTarget(
+            name: "StoreConformanceTests",
+            dependencies: ["ErrandTesting", "ErrandSQLite", "ErrandPostgres", "TestServers"]
+        ),
+        .testTarget(
+            name: "ErrandPostgresTests",
+            dependencies: ["Errand", "ErrandPostgres", "ErrandTesting", "TestServers"]
+        ),
         .executableTarget(
             name: "TwinProcess",
             dependencies: ["Errand", "ErrandSQLite", log],
@@ -119,7 +137,7 @@ let package = Package(
 )
 
 // One place for the settings of every target, tests included (docs/design.md, "Habits").
-for target in package.targets {
+for target in package.targets where target.type != .system {
     target.swiftSettings = [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("MemberImportVisibility"),

@@ -19,7 +19,7 @@ final class SQLiteSession {
     /// What a session needs to know of its store.
     struct Options: Sendable {
         var locks: WorkerLocks?
-        let unreadable = SQLiteUnreadable()
+        let unreadable = UnreadableRows()
     }
 
     /// A lane as the row says it.

@@ -139,14 +139,3 @@ extension MemoryTable {
         return Array(points.prefix(SeriesRequest.largest))
     }
 }
-
-extension Pause.Scope {
-    /// What is paused, in words for the audit.
-    var words: String {
-        switch self {
-        case .everything: "everything"
-        case .queue(let name): "queue \(name)"
-        case .name(let name): "name \(name)"
-        }
-    }
-}

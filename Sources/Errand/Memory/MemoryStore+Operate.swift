@@ -183,29 +183,3 @@ extension MemoryTable {
         if reportOrder.count > Self.keptLines, let oldest = reportOrder.popFirst() { reports[oldest] = nil }
     }
 }
-
-extension Operation.Action {
-    /// The action's word in the audit.
-    var word: String {
-        switch self {
-        case .cancel: "cancel"
-        case .retry: "retry"
-        case .edit: "edit"
-        case .editAndRetry: "edit and retry"
-        case .delete: "delete"
-        case .hold: "hold"
-        case .release: "release"
-        }
-    }
-}
-
-extension Operation.Selection {
-    /// The selection in words for the audit.
-    var words: String {
-        switch self {
-        case .ids(let ids) where ids.count == 1: "job \(ids[0])"
-        case .ids(let ids): "\(ids.count) jobs"
-        case .filter: "jobs by filter"
-        }
-    }
-}

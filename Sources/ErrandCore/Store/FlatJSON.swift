@@ -5,9 +5,9 @@
 /// of a list of numbers, for a statement that is about many rows.
 ///
 /// Written here because a general coder costs more than the whole insert of a job; what it writes is ordinary
-/// JSON that SQLite's json functions and people can read, and it reads only what it wrote.
-enum FlatJSON {
-    static func text(_ numbers: [Int64]) -> String {
+/// JSON that the engines' json functions and people can read, and it reads only what it wrote.
+package enum FlatJSON {
+    package static func text(_ numbers: [Int64]) -> String {
         var out = "["
         for (index, number) in numbers.enumerated() {
             if index > 0 { out += "," }
@@ -16,7 +16,7 @@ enum FlatJSON {
         return out + "]"
     }
 
-    static func text(_ list: [String]) -> String {
+    package static func text(_ list: [String]) -> String {
         var out = "["
         for (index, item) in list.enumerated() {
             if index > 0 { out += "," }
@@ -26,7 +26,7 @@ enum FlatJSON {
     }
 
     /// Keys are sorted, so that equal dictionaries are equal texts.
-    static func text(_ dictionary: [String: String]) -> String {
+    package static func text(_ dictionary: [String: String]) -> String {
         var out = "{"
         for (index, key) in dictionary.keys.sorted().enumerated() {
             if index > 0 { out += "," }
@@ -37,11 +37,11 @@ enum FlatJSON {
         return out + "}"
     }
 
-    static func list(_ text: String) -> [String]? {
+    package static func list(_ text: String) -> [String]? {
         strings(in: text, open: UInt8(ascii: "["), close: UInt8(ascii: "]"))
     }
 
-    static func dictionary(_ text: String) -> [String: String]? {
+    package static func dictionary(_ text: String) -> [String: String]? {
         guard let strings = strings(in: text, open: UInt8(ascii: "{"), close: UInt8(ascii: "}")),
             strings.count.isMultiple(of: 2)
         else { return nil }

@@ -1,18 +1,16 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-import ErrandCore
-
-// How the small values of a row are written: lists of strings in the order of the initializers.
+// How the engines write the small values of a row: lists of strings in the order of the initializers.
 
 private func instant(_ text: String) -> Timestamp { Timestamp(microseconds: Int64(text) ?? 0) }
 
 extension Hold {
-    var stored: String {
+    package var stored: String {
         FlatJSON.text([actor, reason, "\(since.microseconds)"] + (until.map { ["\($0.microseconds)"] } ?? []))
     }
 
-    init(stored fields: [String]) throws(StoreError) {
+    package init(stored fields: [String]) throws(StoreError) {
         guard fields.count >= 3 else { throw .unreadable("hold") }
         self.init(
             actor: fields[0],
@@ -24,27 +22,27 @@ extension Hold {
 }
 
 extension CancelRequest {
-    var stored: String { FlatJSON.text([actor, reason, "\(at.microseconds)"]) }
+    package var stored: String { FlatJSON.text([actor, reason, "\(at.microseconds)"]) }
 
-    init(stored fields: [String]) throws(StoreError) {
+    package init(stored fields: [String]) throws(StoreError) {
         guard fields.count == 3 else { throw .unreadable("cancel request") }
         self.init(actor: fields[0], reason: fields[1], at: instant(fields[2]))
     }
 }
 
 extension JobProgress {
-    var stored: String { FlatJSON.text(["\(fraction)", message, "\(at.microseconds)"]) }
+    package var stored: String { FlatJSON.text(["\(fraction)", message, "\(at.microseconds)"]) }
 
-    init(stored fields: [String]) throws(StoreError) {
+    package init(stored fields: [String]) throws(StoreError) {
         guard fields.count == 3, let fraction = Double(fields[0]) else { throw .unreadable("progress") }
         self.init(fraction: fraction, message: fields[1], at: instant(fields[2]))
     }
 }
 
 extension StoredError {
-    var stored: String { FlatJSON.text([type, message] + (backtrace.map { [$0] } ?? [])) }
+    package var stored: String { FlatJSON.text([type, message] + (backtrace.map { [$0] } ?? [])) }
 
-    init(stored fields: [String]) throws(StoreError) {
+    package init(stored fields: [String]) throws(StoreError) {
         guard fields.count >= 2 else { throw .unreadable("error") }
         self.init(type: fields[0], message: fields[1], backtrace: fields.count > 2 ? fields[2] : nil)
     }
@@ -52,7 +50,7 @@ extension StoredError {
 
 extension UniqueRule.Scope {
     /// 0 until start, 1 until done, 2 for a time.
-    var stored: Int64 {
+    package var stored: Int64 {
         switch self {
         case .untilStart: 0
         case .untilDone: 1
@@ -60,7 +58,7 @@ extension UniqueRule.Scope {
         }
     }
 
-    init(stored: Int64, ttl: Int64) {
+    package init(stored: Int64, ttl: Int64) {
         switch stored {
         case 0: self = .untilStart
         case 2: self = .forTTL(.microseconds(ttl))
@@ -71,7 +69,7 @@ extension UniqueRule.Scope {
 
 extension UniqueRule.Conflict {
     /// 0 existing, 1 refuse, 2 run again, 3 + 16 × fields replace.
-    var stored: Int64 {
+    package var stored: Int64 {
         switch self {
         case .returnExisting: 0
         case .throwError: 1
@@ -80,7 +78,7 @@ extension UniqueRule.Conflict {
         }
     }
 
-    init(stored: Int64) {
+    package init(stored: Int64) {
         switch stored & 15 {
         case 1: self = .throwError
         case 2: self = .runAgainAfter
@@ -92,11 +90,11 @@ extension UniqueRule.Conflict {
 
 extension Payload.Format {
     /// NULL for the format of nearly every row.
-    var stored: String? { self == .json ? nil : rawValue }
+    package var stored: String? { self == .json ? nil : rawValue }
 }
 
 extension Pause.Scope {
-    var stored: String {
+    package var stored: String {
         switch self {
         case .everything: "everything"
         case .queue(let queue): "queue:\(queue.rawValue)"
@@ -104,7 +102,7 @@ extension Pause.Scope {
         }
     }
 
-    init?(stored: String) {
+    package init?(stored: String) {
         if stored == "everything" {
             self = .everything
         } else if stored.hasPrefix("queue:") {
@@ -118,7 +116,7 @@ extension Pause.Scope {
 }
 
 extension StoreError {
-    static func unreadable(_ what: String) -> StoreError {
+    package static func unreadable(_ what: String) -> StoreError {
         StoreError(.corrupt, "a stored \(what) is not what this build writes; restore a backup")
     }
 }
