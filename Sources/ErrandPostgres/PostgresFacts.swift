@@ -10,26 +10,30 @@ final class PostgresFacts: Sendable {
         var version = "unknown"
         var schema = 0
         var durability = StoreDescription.Durability.powerLoss
-        var isPooled = false
+        var identity: JobID?
         var warnings: [String] = []
     }
 
     private let known = Mutex(Known())
 
     /// Run on each new connection: the first one also brings the schema up to date.
-    func greet(_ link: PostgresLink, _ configuration: PostgresConfiguration) throws {
+    func greet(_ link: PostgresLink, _ configuration: PostgresConfiguration, _ shared: PostgresShared) throws {
         // Asked each time: after a failover the server may be another one.
         let number = try PostgresMigrations.prepare(
             link,
             schema: configuration.schema,
             migrates: configuration.migrates
         )
+        let identity = try link.query(shared.statements[PostgresQuery.identity.rawValue])
         known.withLock { known in
             known.schema = number
             known.version = link.setting("server_version") ?? "unknown"
-            known.isPooled = link.isPooled
+            known.identity = identity.count == 1 ? identity.id(0, 0) : nil
         }
     }
+
+    /// The name that tells the schema from all others; `nil` before the first connection.
+    var identity: JobID? { known.withLock { $0.identity } }
 
     /// Reads the settings on which promises rest, from the server and not from a configuration.
     func look(_ link: PostgresLink) throws {

@@ -6,7 +6,7 @@
 /// `errand.` stands for the schema of the deployment.
 enum PostgresQuery: Int, CaseIterable {
     // Catalogue
-    case allLanes, findLane, addLane, laneOnItsOwn, nextBatch
+    case identity, allLanes, findLane, addLane, laneOnItsOwn, nextBatch
 
     // Functions
     case insert, claim, peek, offer, succeed, beat, fold
@@ -42,6 +42,7 @@ enum PostgresQuery: Int, CaseIterable {
 
     var sql: String {
         switch self {
+        case .identity: "SELECT id FROM errand.identity"
         case .allLanes: "SELECT lane, queue, name, version FROM errand.lanes ORDER BY lane"
         case .findLane: "SELECT min(lane) FROM errand.lanes WHERE queue = $1 AND name = $2 AND version = $3"
         case .addLane: "INSERT INTO errand.lanes (queue, name, version) VALUES ($1, $2, $3) RETURNING lane"
@@ -158,7 +159,7 @@ enum PostgresQuery: Int, CaseIterable {
             """
             INSERT INTO errand.job_log (job, line, at, level, message) \
             SELECT $1, (SELECT coalesce(max(line), 0) FROM errand.job_log WHERE job = $1) + l.n, l.at, l.level, l.message \
-            FROM unnest($2::bigint[], $3::text[], $4::text[]) WITH ORDINALITY AS l (at, level, message, n)
+            FROM unnest($2::bigint[], $3::bytea[], $4::bytea[]) WITH ORDINALITY AS l (at, level, message, n)
             """
         case .trimLog:
             """

@@ -137,10 +137,12 @@ extension PostgresSession {
     /// - Returns: The claimed ones, with their places.
     func startOrExpire(_ ids: [JobID], _ worker: WorkerID) throws -> [(ClaimedJob, Int64)] {
         var started: [(ClaimedJob, Int64)] = []
+        var hasLate = false
         for var job in try lockOrHold(ids, passing: true, withPayload: true) {
             guard job.record.state == .ready, job.record.hold == nil else { continue }
             if job.record.isLate(at: now) {
                 try change(&job) { $0.expire(at: now) }
+                hasLate = true
                 continue
             }
             let waited = now - job.record.runAt
@@ -149,6 +151,8 @@ extension PostgresSession {
             effects.count(.wait, lane: job.lane, bucket: SeriesMetric.bucket(of: waited), at: now)
             started.append((ClaimedJob(lease: lease, record: job.record), job.place))
         }
+        // Late jobs come in crowds: the others of the crowd would stop the next claims one by one.
+        if hasLate { try expireLate(limit: Self.bite) }
         return started
     }
 }

@@ -15,7 +15,7 @@ extension PostgresStore {
         case .sweep:
             try await fold()
             return try await write { session in try session.sweep() }
-        case .findOrphans(let age): return try await read { session in try session.findOrphans(olderThan: age) }
+        case .findOrphans(let age): return try await write { session in try session.findOrphans(olderThan: age) }
         case .recount:
             return try await commit { link, shared in
                 // One statement, one snapshot: whatever is written meanwhile changes counts and rows alike.
@@ -63,26 +63,34 @@ extension PostgresSession {
             try deleteControl(pause.scope)
             effects.controls = true
         }
-        // Of queues that nobody serves, too, so that they are counted as what they are.
-        let due = try query(.dueLanes, [.int(now.microseconds)])
-        if due.count > 0 {
-            let lanes = PostgresValue.ints((0..<due.count).map { due.int64($0, 0) })
-            let promoted = try query(.promote, [.int(now.microseconds), lanes, .int(Int64(Self.bite))]).int(0, 0)
-            report.hasMore = promoted >= Self.bite
-        }
         for id in try ids(.endedHolds, limit: Self.bite) {
             report.affected += 1
             guard var job = try lockOrHold([id], passing: true).first else { continue }
             try change(&job) { _ = $0.release() }
         }
-        let late = try ids(.lateJobs, limit: Self.bite - report.affected)
-        report.affected += late.count
+        report.affected += try expireLate(limit: Self.bite - report.affected)
+        report.hasMore = report.affected >= Self.bite
+        return report
+    }
+
+    /// Expires jobs that were not started in time.
+    /// - Returns: How many there were.
+    @discardableResult
+    func expireLate(limit: Int) throws -> Int {
+        let late = try ids(.lateJobs, limit: limit)
         for var job in try lockOrHold(late, passing: true) {
             guard job.record.isOverdue(at: now) else { continue }
             try change(&job) { $0.expire(at: now) }
         }
-        report.hasMore = report.hasMore || report.affected >= Self.bite
-        return report
+        return late.count
+    }
+
+    /// Makes due jobs ready of queues that nobody serves, so that they are seen as what they are.
+    private func promoteAll() throws {
+        let due = try query(.dueLanes, [.int(now.microseconds)])
+        guard due.count > 0 else { return }
+        let lanes = PostgresValue.ints((0..<due.count).map { due.int64($0, 0) })
+        try query(.promote, [.int(now.microseconds), lanes, .int(Int64(Self.bite))])
     }
 
     private func ids(_ which: PostgresQuery, limit: Int) throws -> [JobID] {
@@ -157,6 +165,7 @@ extension PostgresSession {
             var name: JobName
             var version: Int
         }
+        try promoteAll()
         var known: [JobName: Int] = [:]
         for worker in try allWorkers() where !worker.isDead {
             known.merge(worker.registration.names, uniquingKeysWith: max)

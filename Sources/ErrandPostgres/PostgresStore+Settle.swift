@@ -200,8 +200,8 @@ extension PostgresSession {
             try query(
                 .putLines,
                 [
-                    .uuid(id), .ints(lines.map(\.at.microseconds)), .texts(lines.map(\.level.storable)),
-                    .texts(lines.map(\.message.storable)),
+                    .uuid(id), .ints(lines.map(\.at.microseconds)), .blobs(lines.map { Array($0.level.utf8) }),
+                    .blobs(lines.map { Array($0.message.utf8) }),
                 ]
             )
             try query(.trimLog, [.uuid(id), .int(Int64(LogLine.kept))])
@@ -210,7 +210,7 @@ extension PostgresSession {
             try query(
                 .putCheckpoint,
                 [
-                    .uuid(id), .text(name.storable), .int(Int64(value.version)), .text(value.format.stored),
+                    .uuid(id), .bytes(Array(name.utf8)), .int(Int64(value.version)), .text(value.format.stored),
                     .bytes(value.bytes),
                 ]
             )

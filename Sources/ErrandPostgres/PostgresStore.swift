@@ -58,8 +58,20 @@ public final class PostgresStore: JobStore {
         shared = PostgresShared(schema: configuration.schema)
         let facts = PostgresFacts()
         self.facts = facts
-        let greet: @Sendable (PostgresLink) throws -> Void = { link in
-            try facts.greet(link, configuration)
+        let signals =
+            configuration.wakeUp == .listen
+            ? PostgresSignals(
+                configuration.target(configuration.listenAddress ?? url),
+                probe: configuration.target(url),
+                schema: configuration.schema,
+                hub: hub,
+                origin: chance.jobID(at: clock.now).description,
+                isTrusted: configuration.listenAddress != nil
+            ) : nil
+        self.signals = signals
+        let greet: @Sendable (PostgresLink) throws -> Void = { [shared] link in
+            try facts.greet(link, configuration, shared)
+            signals?.start()
         }
         let target = configuration.target(url)
         pool = PostgresPool(
@@ -76,15 +88,6 @@ public final class PostgresStore: JobStore {
             patience: configuration.connectionWait,
             greet: greet
         )
-        signals =
-            configuration.wakeUp == .listen
-            ? PostgresSignals(
-                configuration.target(configuration.listenAddress ?? url),
-                schema: configuration.schema,
-                hub: hub,
-                origin: chance.jobID(at: clock.now).description,
-                isTrusted: configuration.listenAddress != nil
-            ) : nil
     }
 
     deinit {
@@ -192,7 +195,7 @@ public final class PostgresStore: JobStore {
             opening += "; SET LOCAL \(limit.name) = \(limit.milliseconds)"
         }
         if let lockTimeout { opening += "; SET LOCAL lock_timeout = \(lockTimeout.wholeMicroseconds / 1000)" }
-        opening += "; SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+        opening += "; SELECT \(Self.serverTime)"
         let opened = try link.run(opening)
         let server = Timestamp(microseconds: Int64(opened.text(0, 0)) ?? 0)
         let session = PostgresSession(link, shared, at: testClock?.now ?? server)
@@ -214,6 +217,29 @@ public final class PostgresStore: JobStore {
         shared.lanes.remember(session.newLanes)
         return (answer, session.effects)
     }
+
+    /// Runs a call in an open transaction of the application's own, all or nothing.
+    func joined<Answer>(
+        on link: PostgresLink,
+        _ body: (PostgresSession) throws -> Answer
+    ) throws -> (Answer, PostgresEffects) {
+        try link.run("SAVEPOINT errand_call")
+        do {
+            let now = try testClock?.now ?? link.query("SELECT \(Self.serverTime)").instant(0, 0)
+            let session = PostgresSession(link, shared, at: now, isJoined: true)
+            let answer = try body(session)
+            try session.writeCounts()
+            try link.run("RELEASE errand_call")
+            return (answer, session.effects)
+        } catch {
+            if (error as? PostgresFailure)?.endsConnection != true {
+                try link.run("ROLLBACK TO errand_call; RELEASE errand_call")
+            }
+            throw error
+        }
+    }
+
+    private static let serverTime = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
     /// How often a transaction is run again when others were in its way.
     private static let mostTries = 6

@@ -94,4 +94,17 @@ extension JobClient {
         guard let answer = answers.first else { throw StoreError(.corrupt, "the store gave no answer to an insert") }
         return JobHandle(try EnqueueResult(answer), client: self)
     }
+
+    /// The same in a transaction on an asynchronous connection, such as a `PostgresTransaction`.
+    /// - Throws: As the one above.
+    @discardableResult
+    public func enqueue<J: Job>(
+        _ job: J,
+        options: EnqueueOptions = EnqueueOptions(),
+        in transaction: some AsyncStoreTransaction
+    ) async throws -> JobHandle<J> {
+        let answers = try await transaction.insert([prepare(job, options: options)], into: store)
+        guard let answer = answers.first else { throw StoreError(.corrupt, "the store gave no answer to an insert") }
+        return JobHandle(try EnqueueResult(answer), client: self)
+    }
 }

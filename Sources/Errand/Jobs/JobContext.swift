@@ -112,6 +112,42 @@ extension JobContext {
         try complete(result: PayloadCoder.encode(result: result), in: transaction, followUps: followUps)
     }
 
+    /// Ends the job in a transaction on an asynchronous connection, such as a `PostgresTransaction`.
+    /// - Parameters:
+    ///   - transaction: The application's own, on the database that holds the jobs.
+    ///   - followUps: Jobs, from `JobClient.prepare`, that are stored exactly if the commit happens.
+    /// - Throws: ``ErrandError`` with code `leaseLost` when somebody else holds the job: roll back.
+    public func complete(in transaction: some AsyncStoreTransaction, followUps: [NewJob] = []) async throws {
+        try await complete(result: nil, in: transaction, followUps: followUps)
+    }
+
+    /// The same with a result to keep.
+    public func complete(
+        _ result: some Encodable,
+        in transaction: some AsyncStoreTransaction,
+        followUps: [NewJob] = []
+    ) async throws {
+        try await complete(result: PayloadCoder.encode(result: result), in: transaction, followUps: followUps)
+    }
+
+    private func complete(
+        result: Payload?,
+        in transaction: some AsyncStoreTransaction,
+        followUps: [NewJob]
+    ) async throws {
+        let settlement = Settlement(
+            lease: running.lease,
+            outcome: .succeeded(result: result),
+            followUps: followUps
+        )
+        // Together with its end, because afterwards the store refuses it.
+        if let note = notes.take(running.lease) { try await transaction.note(note, in: store) }
+        guard case .applied = try await transaction.settle(settlement, in: store) else {
+            throw ErrandError(.leaseLost, "another worker holds job \(id); roll the transaction back")
+        }
+        running.markCompleted()
+    }
+
     private func complete(
         result: Payload?,
         in transaction: some StoreTransaction,

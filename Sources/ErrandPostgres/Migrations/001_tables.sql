@@ -2,6 +2,10 @@
 -- microseconds. The words of states, in order from 0:
 -- waiting scheduled retrying ready running succeeded failed cancelled expired skipped.
 
+-- Tells this schema from others of the same name: a transaction on another database is no transaction of this store.
+CREATE TABLE errand.identity (id uuid NOT NULL DEFAULT gen_random_uuid());
+INSERT INTO errand.identity DEFAULT VALUES;
+
 -- A lane is one queue, job name and payload version; several lanes may be the same three, because a transaction that
 -- meets a new name must not wait for another one that meets it too. Claims look only into the lanes that a worker can run
 -- and that nobody paused, so jobs of other names or versions, however many, cost them nothing. Rows are never deleted.
@@ -118,14 +122,14 @@ CREATE TABLE errand.job_log (
     job uuid NOT NULL,
     line bigint NOT NULL,
     at bigint NOT NULL,
-    level text NOT NULL,
-    message text NOT NULL,
+    level bytea NOT NULL,           -- UTF-8 of any kind, which text is not: it cannot hold NUL
+    message bytea NOT NULL,
     PRIMARY KEY (job, line)
 );
 
 CREATE TABLE errand.checkpoints (
     job uuid NOT NULL,
-    name text NOT NULL,
+    name bytea NOT NULL,            -- UTF-8 of any kind
     version bigint NOT NULL,
     format text,
     bytes bytea NOT NULL,

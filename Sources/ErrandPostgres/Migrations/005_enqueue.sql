@@ -106,7 +106,7 @@ BEGIN
                 IF holder.state = 1 AND job.run_at <= now THEN
                     INSERT INTO errand.deltas (n, minute, lane, kind, bucket)
                     VALUES (-1, 0, holder.lane, 1, 0), (1, 0, holder.lane, 3, 0);
-                    PERFORM pg_notify(left('errand ' || 'errand-schema', 63), '|w');
+                    PERFORM pg_notify(left('errand ' || 'errand-schema', 63), 'sql' || E'\nw ' || queue);
                 END IF;
             END IF;
             RETURN other.job;
@@ -135,7 +135,7 @@ BEGIN
         ARRAY[CASE WHEN key IS NULL THEN NULL WHEN options ->> 'onConflict' = 'refuse' THEN 1 ELSE 0 END], NULL,
         ARRAY[convert_to(coalesce(args, 'null')::text, 'UTF8')],
         (SELECT array_agg(job.id) FROM unnest(tags)), CASE WHEN cardinality(tags) > 0 THEN tags END);
-    PERFORM pg_notify(left('errand ' || 'errand-schema', 63), '|w');
+    PERFORM pg_notify(left('errand ' || 'errand-schema', 63), 'sql' || E'\nw ' || queue);
     RETURN id;
 END
 $function$;

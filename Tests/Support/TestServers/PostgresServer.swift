@@ -25,7 +25,7 @@ public final class PostgresServer: Sendable {
         try made.withLock { made in
             if made == nil {
                 do {
-                    made = .success(try PostgresServer())
+                    made = .success(try PostgresServer(settings: ["fsync = off", "max_connections = 300"]))
                 } catch let error as TestServerError {
                     made = .failure(error)
                 }
