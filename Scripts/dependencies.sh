@@ -4,7 +4,7 @@
 #   Scripts/dependencies.sh demo|test|check
 #
 # demo and test need a Swift toolchain (never installed from here), what that needs of the system, and the headers of
-# SQLite and zlib; check also uses shellcheck.
+# SQLite, zlib and PostgreSQL's client; test also starts servers of its own; check also uses shellcheck.
 set -euo pipefail
 
 fail() {
@@ -50,6 +50,11 @@ int main(void) { return $4 == 0; }"
 
 has_sqlite() { links c sqlite3 sqlite3.h 'sqlite3_libversion_number()'; }
 has_zlib() { links c z zlib.h 'zlibCompileFlags()'; }
+# SwiftPM asks pkg-config where libpq's headers are.
+has_libpq() { command -v pkg-config >/dev/null && pkg-config --exists libpq; }
+has_postgres() { command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+has_pgbouncer() { command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]]; }
+has_psycopg() { /usr/bin/python3 -c 'import psycopg' 2>/dev/null || python3 -c 'import psycopg' 2>/dev/null; }
 has_cxx() { links c++ stdc++ string 'std::string("x").size()'; }
 
 # Whether the toolchain's programs find their libraries; a toolchain that was only unpacked may not.
@@ -58,6 +63,14 @@ starts() { swift package --version >/dev/null 2>&1; }
 install_with_brew() {
     command -v brew >/dev/null || fail "missing: $*. Install Homebrew (https://brew.sh), then: brew install $*"
     brew install "$@"
+}
+
+# Debian makes a database and starts every server that it installs. The tests start their own.
+keep_servers_off() {
+    local file=/etc/postgresql-common/createcluster.conf
+    [[ -e $file ]] || printf 'create_main_cluster = false\n' | "$@" sh -c "mkdir -p ${file%/*} && cat >$file"
+    file=/usr/sbin/policy-rc.d
+    [[ -e $file ]] || printf '#!/bin/sh\nexit 101\n' | "$@" sh -c "cat >$file && chmod +x $file"
 }
 
 install_with_apt() {
@@ -76,6 +89,7 @@ install_with_apt() {
     echo "installing: $*"
     "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null ||
         fail "apt-get update failed. When it works again: $line"
+    keep_servers_off "${as_root[@]}"
     "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "$@" </dev/null ||
         fail "apt-get install failed. By hand: $line"
 }
@@ -94,6 +108,13 @@ if [[ $purpose != check ]]; then
     fi
     has_sqlite || missing+=(libsqlite3-dev)
     has_zlib || missing+=(zlib1g-dev)
+    has_libpq || missing+=(libpq-dev pkg-config)
+    if [[ $purpose == test ]]; then
+        has_postgres || missing+=(postgresql)
+        has_pgbouncer || missing+=(pgbouncer)
+        has_psycopg || missing+=(python3-psycopg)
+        command -v openssl >/dev/null || missing+=(openssl)
+    fi
 elif ! command -v shellcheck >/dev/null; then
     missing+=(shellcheck)
 fi
@@ -107,6 +128,7 @@ if ((${#missing[@]} > 0)); then
     if [[ $purpose != check ]]; then
         has_sqlite || fail "libsqlite3-dev is installed, but a C program with <sqlite3.h> still does not compile and link."
         has_zlib || fail "zlib1g-dev is installed, but a C program with <zlib.h> still does not compile and link."
+        has_libpq || fail "libpq-dev is installed, but pkg-config still does not find libpq."
     fi
 fi
 check_swift

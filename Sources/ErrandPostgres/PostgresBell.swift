@@ -41,7 +41,8 @@ final class PostgresBell: Sendable {
     /// - Returns: False when the time was over first.
     func wait(for descriptor: Int32, atMost limit: Duration) -> Bool {
         var watched = [
-            pollfd(fd: reading, events: Int16(POLLIN), revents: 0), pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: reading, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
         ]
         let milliseconds = max(limit, .zero).wholeMicroseconds / 1000 + 1
         let count = poll(&watched, nfds_t(watched.count), Int32(clamping: milliseconds))

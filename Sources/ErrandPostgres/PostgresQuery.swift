@@ -56,19 +56,22 @@ enum PostgresQuery: Int, CaseIterable {
             """
         case .claim:
             """
-            SELECT r_kind, r_moment, r_next, r_more, \(PostgresRow.columns(of: "(r_job)")), (r_job).payload \
-            FROM errand.claim_1($1, $2, $3, $4, $5, $6, $7)
+            SELECT r_kind, r_moment, r_next, r_more, \(PostgresRow.columns(of: "c")), c.payload \
+            FROM errand.claim_1($1, $2, $3, $4, $5, $6, $7) AS c
             """
         case .peek: "SELECT unnest(errand.peek_1($1, $2, $3, $4, $5, $6))"
-        case .offer: "SELECT \(PostgresRow.columns(of: "j")), j.payload FROM errand.offer_1($1, $2, $3, $4, $5, $6, $7) AS j"
-        case .succeed: "SELECT r_moment, unnest(coalesce(r_missed, ARRAY[NULL]::uuid[])) FROM errand.succeed_1($1, $2, $3, $4, $5, $6, $7, $8)"
+        case .offer:
+            "SELECT \(PostgresRow.columns(of: "j")), j.payload FROM errand.offer_1($1, $2, $3, $4, $5, $6, $7) AS j"
+        case .succeed:
+            "SELECT r_moment, unnest(coalesce(r_missed, ARRAY[NULL]::uuid[])) FROM errand.succeed_1($1, $2, $3, $4, $5, $6, $7, $8)"
         case .beat: "SELECT r_kind, r_moment, r_place, r_id, r_cancel FROM errand.beat_1($1, $2, $3, $4, $5)"
         case .fold: "SELECT errand.fold_1($1)"
 
         case .keysOfJobs:
             "SELECT DISTINCT unique_key FROM errand.jobs WHERE id = ANY ($1) AND unique_key IS NOT NULL ORDER BY 1"
         case .lockKeys: "SELECT key FROM errand.unique_keys WHERE key = ANY ($1) ORDER BY key FOR UPDATE"
-        case .lockKeysFree: "SELECT key FROM errand.unique_keys WHERE key = ANY ($1) ORDER BY key FOR UPDATE SKIP LOCKED"
+        case .lockKeysFree:
+            "SELECT key FROM errand.unique_keys WHERE key = ANY ($1) ORDER BY key FOR UPDATE SKIP LOCKED"
         case .existingKeys: "SELECT key FROM errand.unique_keys WHERE key = ANY ($1)"
         case .lockJobs: "\(Self.select) WHERE j.id = ANY ($1) ORDER BY j.id FOR UPDATE"
         case .lockJobsWithPayload: "\(Self.selectAll) WHERE j.id = ANY ($1) ORDER BY j.id FOR UPDATE"
@@ -103,7 +106,8 @@ enum PostgresQuery: Int, CaseIterable {
         case .deleteAttempts: "DELETE FROM errand.attempts WHERE job = ANY ($1)"
         case .deleteLog: "DELETE FROM errand.job_log WHERE job = ANY ($1)"
         case .deleteCheckpoints: "DELETE FROM errand.checkpoints WHERE job = ANY ($1)"
-        case .deleteTagsOfJobs: "DELETE FROM errand.job_tags WHERE (tag, job) IN (SELECT * FROM unnest($1::text[], $2::uuid[]))"
+        case .deleteTagsOfJobs:
+            "DELETE FROM errand.job_tags WHERE (tag, job) IN (SELECT * FROM unnest($1::text[], $2::uuid[]))"
 
         case .takeKeys:
             """
@@ -260,7 +264,8 @@ enum PostgresQuery: Int, CaseIterable {
             """
         case .manyDeltas: "SELECT count(*) FROM (SELECT FROM errand.deltas LIMIT $1) AS d"
 
-        case .glances: "\(Self.glance) FROM errand.jobs AS j WHERE ($1::uuid IS NULL OR j.id < $1) ORDER BY j.id DESC LIMIT $2"
+        case .glances:
+            "\(Self.glance) FROM errand.jobs AS j WHERE ($1::uuid IS NULL OR j.id < $1) ORDER BY j.id DESC LIMIT $2"
         case .glancesOfTag:
             """
             \(Self.glance) FROM errand.job_tags AS t JOIN errand.jobs AS j ON j.id = t.job \

@@ -14,9 +14,12 @@ struct PostgresRow {
     static let largest: Int64 = 1 << 62
 
     private static let names = [
-        "id", "lane", "state", "rank", "run_at", "priority", "epoch", "attempt", "failures", "crashes", "releases", "snoozes",
-        "run", "revision", "worker", "created_at", "started_at", "finished_at", "start_by", "deadline", "unique_scope", "hold",
-        "cancel", "reason", "fingerprint", "progress", "retry", "crashes_allowed", "timeout", "result_ttl", "unique_key",
+        "id", "lane", "state", "rank", "run_at", "priority", "epoch", "attempt", "failures", "crashes", "releases",
+        "snoozes",
+        "run", "revision", "worker", "created_at", "started_at", "finished_at", "start_by", "deadline", "unique_scope",
+        "hold",
+        "cancel", "reason", "fingerprint", "progress", "retry", "crashes_allowed", "timeout", "result_ttl",
+        "unique_key",
         "unique_ttl", "unique_conflict", "tags", "headers", "trace", "error", "format", "place", "has_checkpoints",
     ]
 
@@ -90,16 +93,17 @@ extension PostgresSession {
             timeout: result.optionalInt64(row, at(28)).map { .microseconds($0) },
             retry: try policy(text(26)),
             crashesAllowed: result.int(row, at(27)),
-            unique: text(30).map { key in
-                UniqueRule(
-                    key: key,
-                    scope: UniqueRule.Scope(
-                        stored: result.int64(row, at(20)),
-                        ttl: result.optionalInt64(row, at(31)) ?? 0
-                    ),
-                    conflict: UniqueRule.Conflict(stored: result.int64(row, at(32)))
-                )
-            },
+            unique: text(30)
+                .map { key in
+                    UniqueRule(
+                        key: key,
+                        scope: UniqueRule.Scope(
+                            stored: result.int64(row, at(20)),
+                            ttl: result.optionalInt64(row, at(31)) ?? 0
+                        ),
+                        conflict: UniqueRule.Conflict(stored: result.int64(row, at(32)))
+                    )
+                },
             tags: try text(33).map { text throws(StoreError) in try read(text, FlatJSON.list) } ?? [],
             headers: try text(34).map { text throws(StoreError) in try read(text, FlatJSON.dictionary) } ?? [:],
             trace: try text(35).map { text throws(StoreError) in try read(text, FlatJSON.dictionary) } ?? [:],
@@ -129,7 +133,8 @@ extension PostgresSession {
         record.fingerprint = text(24)
         record.progress = try text(25)
             .map { text throws(StoreError) in try JobProgress(stored: read(text, FlatJSON.list)) }
-        record.error = try text(36).map { text throws(StoreError) in try StoredError(stored: read(text, FlatJSON.list)) }
+        record.error = try text(36)
+            .map { text throws(StoreError) in try StoredError(stored: read(text, FlatJSON.list)) }
         return PostgresRow(
             lane: result.int64(row, at(1)),
             place: result.int64(row, at(38)),

@@ -70,7 +70,9 @@ final class PostgresSignals: Sendable {
     }
 
     /// As `errand.enqueue` names it: at most 63 characters.
-    static func channel(of schema: String) -> String { String("errand \(schema)".unicodeScalars.prefix(63).map(Character.init)) }
+    static func channel(of schema: String) -> String {
+        String("errand \(schema)".unicodeScalars.prefix(63).map(Character.init))
+    }
 
     /// Begins to listen; does nothing the second time.
     func start() {
@@ -134,7 +136,9 @@ final class PostgresSignals: Sendable {
                 let link = try PostgresLink(target)
                 guard !link.isPooled || isTrusted else {
                     return become(
-                        .polling("a pooler is in the way; give PostgresConfiguration.listenAddress the server's own address")
+                        .polling(
+                            "a pooler is in the way; give PostgresConfiguration.listenAddress the server's own address"
+                        )
                     )
                 }
                 try link.run("LISTEN \(PostgresMigrations.quoted(channel))")

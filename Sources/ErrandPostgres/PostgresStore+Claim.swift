@@ -14,7 +14,7 @@ extension PostgresStore {
             let claimed: PostgresClaimRound
             do {
                 claimed = try await claim(request, quotas: plan.quotas)
-            } catch where !plan.isEmpty {
+            } catch  where !plan.isEmpty {
                 // What was claimed before must reach its worker; the trouble will be there for the next call.
                 answer.hasMore = true
                 break

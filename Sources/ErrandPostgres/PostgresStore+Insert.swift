@@ -48,7 +48,9 @@ extension PostgresStore {
         guard !missing.isEmpty else { return }
         let lanes = try await commit { link, shared in
             try missing.map { key in
-                let values: [PostgresValue] = [.text(key.queue.rawValue), .text(key.name.rawValue), .int(Int64(key.version))]
+                let values: [PostgresValue] = [
+                    .text(key.queue.rawValue), .text(key.name.rawValue), .int(Int64(key.version)),
+                ]
                 let number = try link.query(shared.statements[PostgresQuery.laneOnItsOwn.rawValue], values).int64(0, 0)
                 return PostgresLane(number: number, queue: key.queue, name: key.name, version: key.version)
             }

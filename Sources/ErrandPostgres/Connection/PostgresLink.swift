@@ -125,7 +125,9 @@ final class PostgresLink {
         let sent = parameters.bytes.withUnsafeBytes { bytes in
             let start = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
             // An empty value needs an address that is not NULL.
-            let pointers = parameters.offsets.map { offset in offset.flatMap { (start ?? Self.nothing).advanced(by: $0) } }
+            let pointers = parameters.offsets.map { offset in
+                offset.flatMap { (start ?? Self.nothing).advanced(by: $0) }
+            }
             let formats = [Int32](repeating: 1, count: parameters.types.count)
             let count = Int32(parameters.types.count)
             if let name {

@@ -11,6 +11,14 @@ CREATE FUNCTION errand.later_1(p_at bigint, p_span bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE
 AS $$ SELECT CASE WHEN p_span > 9223372036854775807 - greatest(p_at, 0) THEN 9223372036854775807 ELSE p_at + p_span END $$;
 
+-- The bucket of the histograms: 0 for less than a millisecond, then one for each doubling.
+CREATE FUNCTION errand.bucket_1(p_span bigint) RETURNS integer
+LANGUAGE sql IMMUTABLE
+AS $$
+    SELECT width_bucket(p_span / 1000, ARRAY[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768,
+        65536, 131072, 262144, 524288, 1048576, 2097152, 4194304, 8388608]::bigint[])
+$$;
+
 -- The lane of these three, made if it is new. Not for transactions that stay open: it keeps others from making lanes.
 CREATE FUNCTION errand.lane_1(p_queue text, p_name text, p_version bigint) RETURNS integer
 LANGUAGE plpgsql

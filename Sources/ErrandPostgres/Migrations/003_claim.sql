@@ -1,6 +1,7 @@
 -- Errand 003: claiming. These functions do what the decisions of ErrandCore say for the rows on which nothing has to be
 -- decided, in one round trip. The planner is told which plans are out of the question, because a table that has just been
--- filled, or emptied, has statistics from another time.
+-- filled, or emptied, has statistics from another time. For the same reason a condition on a row that is found by its id
+-- or place says "state + 0": no partial index has that condition.
 
 -- The lanes of a queue with names and versions that are known and not paused.
 CREATE FUNCTION errand.runnable_1(p_moment bigint, p_queue text, p_names text[], p_versions bigint[]) RETURNS integer[]
@@ -65,8 +66,7 @@ BEGIN
     ), noted AS (
         INSERT INTO errand.deltas (n, minute, lane, kind, bucket)
         SELECT d.n, d.minute, s.lane, d.kind, d.bucket
-        FROM (SELECT lane, width_bucket((p_moment - run_at) / 1000, ARRAY[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048,
-                4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576, 2097152, 4194304, 8388608]::bigint[])
+        FROM (SELECT lane, errand.bucket_1(p_moment - run_at)
                 AS bucket, count(*) AS n FROM started GROUP BY 1, 2) AS s
         CROSS JOIN LATERAL (VALUES (-s.n, 0, 3, 0), (s.n, 0, 4, 0), (s.n, v_minute, 17, 0), (s.n, v_minute, 25, s.bucket))
             AS d (n, minute, kind, bucket)
@@ -74,6 +74,19 @@ BEGIN
     SELECT * FROM started;
 END
 $$;
+
+-- What a claim answers: rows of kind 1 are jobs that were claimed. Columns by name and not the type of the table, which may
+-- get more of them.
+CREATE TYPE errand.claimed_1 AS (
+    r_kind integer, r_moment bigint, r_next bigint, r_more boolean,
+    id uuid, lane integer, state smallint, rank bigint, run_at bigint, priority smallint, epoch bigint,
+    attempt integer, failures integer, crashes integer, releases integer, snoozes integer, run integer,
+    revision integer, worker uuid, created_at bigint, started_at bigint, finished_at bigint, start_by bigint,
+    deadline bigint, unique_scope smallint, hold text, cancel text, reason text, fingerprint text, progress text,
+    retry text, crashes_allowed bigint, timeout bigint, result_ttl bigint, unique_key text, unique_ttl bigint,
+    unique_conflict smallint, tags text, headers text, trace text, error text, format text, place bigint,
+    has_checkpoints boolean, payload bytea
+);
 
 -- Makes due jobs ready and claims ready ones. For each queue at most as many as its quota, by rank over all lanes that
 -- the worker can run. Rows of kind 1 are claimed; those of kind 2 are locked no longer and need a decision first, because
@@ -87,7 +100,7 @@ CREATE FUNCTION errand.claim_1(
     p_names text[],
     p_versions bigint[],
     p_promotions bigint
-) RETURNS TABLE (r_kind integer, r_moment bigint, r_next bigint, r_more boolean, r_job errand.jobs)
+) RETURNS SETOF errand.claimed_1
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
@@ -108,9 +121,13 @@ DECLARE
     v_other tid[];
     v_tids tid[];
     v_cares uuid[] := '{}';
+    v_minute bigint := floor(v_now / 60000000.0);
+    v_row errand.claimed_1;
 BEGIN
     IF NOT EXISTS (SELECT FROM errand.workers AS w WHERE w.id = p_worker AND w.dead_at IS NULL) THEN
-        RETURN QUERY SELECT -1, v_now, NULL::bigint, false, NULL::errand.jobs;
+        v_row.r_kind := -1;
+        v_row.r_moment := v_now;
+        RETURN NEXT v_row;
         RETURN;
     END IF;
     v_next := errand.next_due_1(v_own);
@@ -164,7 +181,7 @@ BEGIN
                 INTO v_plain, v_other
                 FROM (SELECT j.ctid AS tid,
                         (j.expires_at IS NULL OR j.expires_at > v_now) AND j.unique_scope IS DISTINCT FROM 0 AS is_plain
-                    FROM errand.jobs AS j WHERE j.ctid = ANY (v_heads) AND j.state = 3 AND j.hold IS NULL
+                    FROM errand.jobs AS j WHERE j.ctid = ANY (v_heads) AND j.state + 0 = 3 AND j.hold IS NULL
                     FOR UPDATE SKIP LOCKED) AS h;
             END IF;
             v_tids := v_tids || coalesce(v_plain, '{}');
@@ -182,11 +199,40 @@ BEGIN
                     LIMIT 1) AS h);
         END IF;
         IF cardinality(v_tids) > 0 THEN
-            RETURN QUERY SELECT 1, NULL::bigint, NULL::bigint, NULL::boolean, s FROM errand.start_1(v_now, p_worker, v_tids) AS s;
+            RETURN QUERY
+            WITH started AS (
+                UPDATE errand.jobs AS j SET state = 4, worker = p_worker, epoch = j.epoch + 1, attempt = j.attempt + 1,
+                    started_at = v_now, progress = NULL, expires_at = NULL
+                WHERE j.ctid = ANY (v_tids)
+                RETURNING 1 AS r_kind, NULL::bigint AS r_moment, NULL::bigint AS r_next, NULL::boolean AS r_more,
+                    j.id, j.lane, j.state, j.rank, j.run_at, j.priority, j.epoch, j.attempt, j.failures, j.crashes,
+                    j.releases, j.snoozes, j.run, j.revision, j.worker, j.created_at, j.started_at, j.finished_at,
+                    j.start_by, j.deadline, j.unique_scope, j.hold, j.cancel, j.reason, j.fingerprint, j.progress,
+                    j.retry, j.crashes_allowed, j.timeout, j.result_ttl, j.unique_key, j.unique_ttl,
+                    j.unique_conflict, j.tags, j.headers, j.trace, j.error, j.format, j.place, j.has_checkpoints,
+                    j.payload
+            ), noted AS (
+                INSERT INTO errand.deltas (n, minute, lane, kind, bucket)
+                SELECT d.n, d.minute, s.lane, d.kind, d.bucket
+                FROM (SELECT lane, errand.bucket_1(v_now - run_at) AS bucket, count(*) AS n FROM started GROUP BY 1, 2) AS s
+                CROSS JOIN LATERAL (VALUES (-s.n, 0, 3, 0), (s.n, 0, 4, 0), (s.n, v_minute, 17, 0),
+                    (s.n, v_minute, 25, s.bucket)) AS d (n, minute, kind, bucket)
+            )
+            SELECT * FROM started;
         END IF;
     END LOOP;
-    RETURN QUERY SELECT 2, NULL::bigint, NULL::bigint, NULL::boolean, j FROM errand.jobs AS j WHERE j.id = ANY (v_cares);
-    RETURN QUERY SELECT 0, v_now, v_next, v_more, NULL::errand.jobs;
+    IF cardinality(v_cares) > 0 THEN
+        FOREACH v_row.id IN ARRAY v_cares LOOP
+            v_row.r_kind := 2;
+            RETURN NEXT v_row;
+        END LOOP;
+    END IF;
+    v_row.id := NULL;
+    v_row.r_kind := 0;
+    v_row.r_moment := v_now;
+    v_row.r_next := v_next;
+    v_row.r_more := v_more;
+    RETURN NEXT v_row;
 END
 $$;
 
@@ -266,7 +312,7 @@ BEGIN
         RETURN QUERY SELECT s.* FROM (
             SELECT array_agg(f.tid) AS tids FROM (
                 SELECT j.ctid AS tid FROM errand.jobs AS j
-                WHERE j.ctid = ANY (v_tids) AND j.state = 3 AND j.hold IS NULL FOR UPDATE SKIP LOCKED) AS f) AS free
+                WHERE j.ctid = ANY (v_tids) AND j.state + 0 = 3 AND j.hold IS NULL FOR UPDATE SKIP LOCKED) AS f) AS free
             CROSS JOIN LATERAL errand.start_1(p_moment, p_worker, free.tids) AS s;
     END IF;
 END

@@ -22,15 +22,14 @@ BEGIN
     WITH ended AS (
         UPDATE errand.jobs AS j SET state = 5, finished_at = v_now, progress = NULL, reason = NULL
         FROM unnest(p_ids, p_epochs, p_workers) AS a (id, epoch, worker)
-        WHERE j.id = a.id AND j.state = 4 AND j.epoch = a.epoch AND j.worker = a.worker AND j.cancel IS NULL
+        WHERE j.id = a.id AND j.state + 0 = 4 AND j.epoch = a.epoch AND j.worker = a.worker AND j.cancel IS NULL
             AND j.unique_scope IS NULL AND j.epoch <= 50
         RETURNING j.id, j.lane, j.epoch, j.run, j.attempt, j.worker, j.started_at, j.result_ttl, j.has_checkpoints,
             j.attempt = 1 AND j.run = 1 AND j.crashes = 0 AND j.releases = 0 AND j.snoozes = 0 AS is_first
     ), noted AS (
         INSERT INTO errand.deltas (n, minute, lane, kind, bucket)
         SELECT d.n, d.minute, s.lane, d.kind, d.bucket
-        FROM (SELECT lane, width_bucket((v_now - started_at) / 1000, ARRAY[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048,
-                4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576, 2097152, 4194304, 8388608]::bigint[])
+        FROM (SELECT lane, errand.bucket_1(v_now - started_at)
                 AS bucket, count(*) AS n FROM ended GROUP BY 1, 2) AS s
         CROSS JOIN LATERAL (VALUES (-s.n, 0, 4, 0), (s.n, 0, 5, 0), (s.n, v_minute, 18, 0), (s.n, v_minute, 26, s.bucket))
             AS d (n, minute, kind, bucket)
@@ -76,12 +75,12 @@ BEGIN
     RETURN QUERY
     SELECT 1, NULL::bigint, a.n, j.id, j.cancel
     FROM unnest(p_ids, p_epochs) WITH ORDINALITY AS a (id, epoch, n)
-    LEFT JOIN errand.jobs AS j ON j.id = a.id AND j.state = 4 AND j.worker = p_worker AND j.epoch = a.epoch
+    LEFT JOIN errand.jobs AS j ON j.id = a.id AND j.state + 0 = 4 AND j.worker = p_worker AND j.epoch = a.epoch
     WHERE j.id IS NULL OR j.cancel IS NOT NULL;
     IF p_accounted IS NOT NULL THEN
         v_held := ARRAY(
             SELECT j.id FROM unnest(p_ids, p_epochs) AS a (id, epoch)
-            JOIN errand.jobs AS j ON j.id = a.id AND j.state = 4 AND j.worker = p_worker AND j.epoch = a.epoch);
+            JOIN errand.jobs AS j ON j.id = a.id AND j.state + 0 = 4 AND j.worker = p_worker AND j.epoch = a.epoch);
         RETURN QUERY
         SELECT 2, NULL::bigint, NULL::bigint, j.id, NULL::text FROM errand.jobs AS j
         WHERE j.worker = p_worker AND j.state = 4 AND j.id <> ALL (v_held)

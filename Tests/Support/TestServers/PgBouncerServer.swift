@@ -55,7 +55,10 @@ public final class PgBouncerServer: Sendable {
             default_pool_size = 10
             [users]
             """
-        let forced = settings.replacingOccurrences(of: "port=\(server.port)\n", with: "port=\(server.port) user=\(server.superuser)\n")
+        let forced = settings.replacingOccurrences(
+            of: "port=\(server.port)\n",
+            with: "port=\(server.port) user=\(server.superuser)\n"
+        )
         try forced.write(toFile: "\(folder)/pgbouncer.ini", atomically: false, encoding: .utf8)
         try start()
     }

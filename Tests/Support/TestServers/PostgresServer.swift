@@ -162,12 +162,21 @@ public final class PostgresServer: Sendable {
         try ServerProcess.run(
             "\(bin)/psql",
             [
-                "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", "\(port)", "-U", user ?? superuser,
+                "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", "\(port)", "-U",
+                user ?? superuser,
                 "-d", database, "-c", sql,
             ],
             log: output
         )
         return try String(contentsOfFile: output, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// Writes a file of the server, which only its user can read.
+    public func write(_ text: String, to file: String) throws {
+        let path = "\(folder)/\(file)"
+        try text.write(toFile: path, atomically: false, encoding: .utf8)
+        chmod(path, 0o600)
+        if geteuid() == 0, let user = TestMachine.serverUser { chown(path, user.id, user.group) }
     }
 
     /// Writes a line before all others of `pg_hba.conf` and reads it in.

@@ -45,7 +45,9 @@ public final class ServerProcess: Sendable {
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
         var child: pid_t = 0
         let status = posix_spawn(&child, command[0], &files, &attributes, pointers, variables)
-        guard status == 0 else { throw TestServerError("\(command[0]) cannot be started: \(String(cString: strerror(status)))") }
+        guard status == 0 else {
+            throw TestServerError("\(command[0]) cannot be started: \(String(cString: strerror(status)))")
+        }
         id = child
         Self.running.withLock { _ = $0.insert(child) }
     }
