@@ -34,7 +34,7 @@ struct PostgresErrorTests {
 
     @Test("an address that cannot be read is refused when the store is made")
     func address() async throws {
-        let error = await storeError("a bad address") { _ = try PostgresStore(url: "postgres://host:port:more/x y") }
+        let error = await storeError("a bad address") { _ = try PostgresStore(url: "localhost shop") }
         #expect(error?.code == .invalid)
         #expect(error?.message.contains("give a URL") == true)
         let schema = await storeError("a bad schema") {

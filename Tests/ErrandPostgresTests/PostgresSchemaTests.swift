@@ -62,7 +62,8 @@ struct PostgresSchemaTests {
         let lax = try bench.open(server.url() + "&options=-csynchronous_commit%3Doff")
         _ = try await lax.counts()
         #expect(await lax.describe().durability == .none)
-        try server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf()")
+        try server.psql("ALTER SYSTEM SET fsync = off")
+        try server.psql("SELECT pg_reload_conf()")
         // The reload reaches a session between two statements, at the latest when it begins.
         let unsafe = try bench.open()
         while await unsafe.describe().durability != .processCrash {}

@@ -5,7 +5,7 @@
 /// of a list of numbers, for a statement that is about many rows.
 ///
 /// Written here because a general coder costs more than the whole insert of a job; what it writes is ordinary
-/// JSON that the engines' json functions and people can read, and it reads only what it wrote.
+/// JSON that the engines' json functions and people can read, and it reads what it or they wrote.
 package enum FlatJSON {
     package static func text(_ numbers: [Int64]) -> String {
         var out = "["
@@ -102,7 +102,7 @@ package enum FlatJSON {
             let escaped = bytes[position]
             position += 1
             guard escaped == UInt8(ascii: "u") else {
-                out.append(escaped)
+                out.append(short(escaped))
                 continue
             }
             guard position + 4 <= bytes.count,
@@ -112,5 +112,17 @@ package enum FlatJSON {
             position += 4
         }
         return nil
+    }
+
+    /// The byte that a letter behind a backslash stands for; engines write these letters, this type does not.
+    private static func short(_ letter: UInt8) -> UInt8 {
+        switch letter {
+        case UInt8(ascii: "n"): 0x0A
+        case UInt8(ascii: "r"): 0x0D
+        case UInt8(ascii: "t"): 0x09
+        case UInt8(ascii: "b"): 0x08
+        case UInt8(ascii: "f"): 0x0C
+        default: letter
+        }
     }
 }

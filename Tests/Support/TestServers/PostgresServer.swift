@@ -88,7 +88,8 @@ public final class PostgresServer: Sendable {
             "\(bin)/postgres",
             ["-D", "\(folder)/data"],
             log: log,
-            user: TestMachine.serverUser
+            user: TestMachine.serverUser,
+            ending: SIGQUIT
         )
         process.withLock { $0 = started }
         for _ in 0..<600 {

@@ -14,12 +14,20 @@ public import Darwin
 /// runs `atexit`.
 public final class ServerProcess: Sendable {
     public let id: pid_t
-    private static let running = Mutex<Set<pid_t>>([])
+    private static let running = Mutex<[pid_t: Int32]>([:])
     private static let cleaner: Void = { atexit { ServerProcess.endAll() } }()
 
     /// Starts a program with its output in a file.
-    /// - Parameter user: An ordinary user to become when the tests run as root.
-    public init(_ program: String, _ arguments: [String], log: String, user: (id: uid_t, group: gid_t)? = nil) throws {
+    /// - Parameters:
+    ///   - user: An ordinary user to become when the tests run as root.
+    ///   - ending: The signal that ends it at once.
+    public init(
+        _ program: String,
+        _ arguments: [String],
+        log: String,
+        user: (id: uid_t, group: gid_t)? = nil,
+        ending: Int32 = 9
+    ) throws {
         _ = Self.cleaner
         var command = [program] + arguments
         if let user, geteuid() == 0 {
@@ -49,7 +57,7 @@ public final class ServerProcess: Sendable {
             throw TestServerError("\(command[0]) cannot be started: \(String(cString: strerror(status)))")
         }
         id = child
-        Self.running.withLock { _ = $0.insert(child) }
+        Self.running.withLock { _ = $0.updateValue(ending, forKey: child) }
     }
 
     /// Sends a signal.
@@ -61,7 +69,7 @@ public final class ServerProcess: Sendable {
     public func wait() -> Int32 {
         var status: Int32 = 0
         while waitpid(id, &status, 0) == -1, errno == EINTR {}
-        Self.running.withLock { _ = $0.remove(id) }
+        Self.running.withLock { _ = $0.removeValue(forKey: id) }
         return status
     }
 
@@ -69,21 +77,22 @@ public final class ServerProcess: Sendable {
     public var hasEnded: Bool {
         var status: Int32 = 0
         guard waitpid(id, &status, WNOHANG) == id else { return false }
-        Self.running.withLock { _ = $0.remove(id) }
+        Self.running.withLock { _ = $0.removeValue(forKey: id) }
         return true
     }
 
     private static func endAll() {
         let left = running.withLock { $0 }
-        // SIGCONT for one that a test froze.
-        for child in left {
+        for (child, signal) in left {
+            // One that a test froze must run to hear the other.
             kill(child, SIGCONT)
-            kill(child, SIGINT)
+            kill(child, signal)
         }
-        for child in left {
+        for child in left.keys {
             var status: Int32 = 0
             waitpid(child, &status, 0)
         }
+        TestMachine.removeFolders()
     }
 
     /// Runs a program to its end.
@@ -104,6 +113,13 @@ public final class ServerProcess: Sendable {
 
 /// What the fixtures share.
 public enum TestMachine {
+    private static let folders = Mutex<[String]>([])
+
+    /// At the end of the process, when nobody uses them any more.
+    static func removeFolders() {
+        for folder in folders.withLock({ $0 }) { try? FileManager.default.removeItem(atPath: folder) }
+    }
+
     /// A free port of the loopback address, as of now.
     public static func freePort() throws -> Int {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -136,6 +152,7 @@ public enum TestMachine {
         var template = Array("\(base)/errand-\(name)-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw TestServerError("no folder can be made under \(base)") }
         let path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress ?? $0.baseAddress!) }
+        folders.withLock { $0.append(path) }
         if geteuid() == 0, let user = serverUser { chown(path, user.id, user.group) }
         return path
     }
