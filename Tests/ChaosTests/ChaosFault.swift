@@ -21,14 +21,15 @@ struct ChaosFault: Sendable {
     }
 
     /// A worker is killed and another one takes its place.
-    static let killWorker = ChaosFault("kill-worker", weight: 5) { fleet, generator in
-        try await fleet.replaceWorker(Int.random(in: 0..<fleet.workerCount, using: &generator))
+    static let killWorker = ChaosFault("kill-worker", weight: 4) { fleet, generator in
+        // Not one that is frozen, as far as there are others: it has to come back.
+        if let number = fleet.movingWorkers.randomElement(using: &generator) { try await fleet.replaceWorker(number) }
     }
 
     /// A worker stands still for longer than the others wait for it, and then goes on as if nothing had happened.
-    static let freezeWorker = ChaosFault("freeze-worker", weight: 3) { fleet, generator in
+    static let freezeWorker = ChaosFault("freeze-worker", weight: 4) { fleet, generator in
         let number = Int.random(in: 0..<fleet.workerCount, using: &generator)
-        fleet.freeze(number, for: .milliseconds(Int.random(in: 300...4000, using: &generator)))
+        fleet.freeze(number, for: .milliseconds(Int.random(in: 500...3500, using: &generator)))
     }
 
     /// The client is killed in the middle of its enqueues; what it had not enqueued never is.

@@ -16,6 +16,8 @@ final class ChaosFleet: Sendable {
         /// Parts of the work that the client was given and has not said to be done.
         var open: [Int: Int] = [:]
         var thawing: [Task<Void, Never>] = []
+        /// How many freezes of a worker are not over.
+        var frozen: [Int: Int] = [:]
     }
 
     let url: String
@@ -60,6 +62,13 @@ final class ChaosFleet: Sendable {
         client?.tell("enqueue \(start) \(count)")
     }
 
+    /// The workers that are not frozen now; all of them when all are.
+    var movingWorkers: [Int] {
+        let frozen = state.withLock { $0.frozen }
+        let moving = (0..<workerCount).filter { frozen[$0, default: 0] == 0 }
+        return moving.isEmpty ? Array(0..<workerCount) : moving
+    }
+
     func replaceWorker(_ number: Int) async throws {
         await state.withLock { $0.workers[number] }.kill()
         let next = try launch(isWorker: true)
@@ -69,9 +78,11 @@ final class ChaosFleet: Sendable {
     func freeze(_ number: Int, for time: Duration) {
         let worker = state.withLock { $0.workers[number] }
         worker.freeze()
+        state.withLock { $0.frozen[number, default: 0] += 1 }
         let task = Task {
             try? await SystemClock.shared.sleep(for: time)
             worker.thaw()
+            state.withLock { $0.frozen[number, default: 1] -= 1 }
         }
         state.withLock { $0.thawing.append(task) }
     }

@@ -16,7 +16,7 @@ struct ChaosRun: Sendable {
     var seed = Self.number("CHAOS_SEED").map(UInt64.init) ?? UInt64.random(in: 1...999_999)
     var workers = 3
     /// The longest pause between two faults.
-    var pause: Duration = .milliseconds(150)
+    var pause: Duration = .milliseconds(400)
     /// How long everything may take to become final when nothing goes wrong any more.
     var patience: Duration = .minutes(3)
     /// What goes wrong.

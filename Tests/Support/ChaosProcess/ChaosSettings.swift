@@ -39,8 +39,8 @@ package struct ChaosSettings: Sendable, Codable {
         configuration.pollInterval = .milliseconds(100)
         configuration.idlePollInterval = .milliseconds(200)
         configuration.beatInterval = .milliseconds(250)
-        configuration.fenceAfter = .milliseconds(1500)
-        configuration.deadAfter = .seconds(2)
+        configuration.fenceAfter = .milliseconds(800)
+        configuration.deadAfter = .milliseconds(1200)
         configuration.maintenanceInterval = .milliseconds(400)
         // Nothing is pruned: a row that is gone is a job that was lost.
         configuration.retention = RetentionPolicy(ages: [:], maximum: nil)
@@ -56,8 +56,8 @@ struct Chore: Job {
     static let crashesAllowed = 10_000
     let number: Int
 
-    /// Milliseconds.
-    var pause: Int { number.isMultiple(of: 7) ? number % 41 : 0 }
+    /// Milliseconds. Some are long enough to be lost with a worker that stands still.
+    var pause: Int { number.isMultiple(of: 50) ? 300 + number % 700 : number.isMultiple(of: 7) ? number % 41 : 0 }
     var failures: Int { number.isMultiple(of: 100) ? 2 : number.isMultiple(of: 10) ? 1 : 0 }
 }
 

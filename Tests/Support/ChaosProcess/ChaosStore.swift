@@ -7,8 +7,16 @@ import Foundation
 
 /// The store that a URL names, for every process of a chaos run.
 package enum ChaosStore {
-    /// Opens it: `sqlite:/path/of/the/file`. Each engine has its scheme here.
+    /// Opens it: `sqlite:/path/of/the/file`. Each engine has its scheme here. `flawed-` and the name of a flaw and `+`
+    /// before it make a store that is broken.
     package static func open(_ url: String) async throws -> any JobStore {
+        if url.hasPrefix("flawed-"), let end = url.firstIndex(of: "+") {
+            let word = String(url[..<end].dropFirst("flawed-".count))
+            guard let flaw = FlawedStore.Flaw(rawValue: word) else {
+                throw StoreError(.unsupported, "'\(word)' is no flaw; see FlawedStore")
+            }
+            return FlawedStore(try await open(String(url[url.index(after: end)...])), flaw)
+        }
         let scheme = url.prefix { $0 != ":" }
         switch scheme {
         case "sqlite":
