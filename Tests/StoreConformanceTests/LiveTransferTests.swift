@@ -67,10 +67,15 @@ struct LiveTransferTests {
         try await withThrowingTaskGroup(of: Void.self) { group in
             let client = JobClient(store: source)
             try await client.enqueue(contentsOf: (0..<count / 2).map { Parcel(number: $0) })
-            group.addTask { try? await worker(source, here, all).run() }
+            // Else it might be done before anything has moved.
+            let moved = Gate()
+            group.addTask {
+                await moved.wait()
+                try? await worker(source, here, all).run()
+            }
             group.addTask { try? await worker(destination, there, all).run() }
             try await withThrowingTaskGroup(of: Void.self) { clients in
-                clients.addTask { try await transfer.run() }
+                clients.addTask { try await transfer.run { _ in moved.open() } }
                 for start in stride(from: count / 2, to: count, by: 100) {
                     clients.addTask {
                         try await client.enqueue(contentsOf: (start..<start + 100).map { Parcel(number: $0) })
