@@ -14,6 +14,7 @@ let hummingbirdTesting: Target.Dependency = .product(name: "HummingbirdTesting",
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
@@ -30,6 +31,7 @@ let package = Package(
         .library(name: "ErrandCore", targets: ["ErrandCore"]),
         .library(name: "ErrandSQLite", targets: ["ErrandSQLite"]),
         .library(name: "ErrandPostgres", targets: ["ErrandPostgres"]),
+        .library(name: "ErrandRedis", targets: ["ErrandRedis"]),
         .library(name: "ErrandHummingbird", targets: ["ErrandHummingbird"]),
         .library(name: "ErrandTesting", targets: ["ErrandTesting"]),
         .executable(name: "signup", targets: ["Signup"]),
@@ -45,6 +47,7 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.5.1"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
     ],
@@ -69,6 +72,12 @@ let package = Package(
             dependencies: ["ErrandCore", "CLibpq"],
             resources: [.embedInCode("Migrations")]
         ),
+        .target(name: "RedisWire", dependencies: ["ErrandCore", nio, nioPosix, nioSSL, deque]),
+        .target(
+            name: "ErrandRedis",
+            dependencies: ["ErrandCore", "RedisWire", nio, deque],
+            resources: [.embedInCode("Scripts")]
+        ),
         .target(name: "ErrandHummingbird", dependencies: ["Errand", hummingbird]),
         .target(name: "ErrandTesting", dependencies: ["Errand"]),
         .executableTarget(
@@ -84,15 +93,27 @@ let package = Package(
             name: "ErrandTests",
             dependencies: ["Errand", "ErrandTesting", inMemoryLogging, metricsTestKit, inMemoryTracing]
         ),
-        .target(name: "TestServers", dependencies: ["ErrandCore", nio, nioPosix], path: "Tests/Support/TestServers"),
+        .target(
+            name: "TestServers",
+            dependencies: ["ErrandCore", nio, nioPosix],
+            path: "Tests/Support/TestServers"
+        ),
         .testTarget(name: "TestServersTests", dependencies: ["TestServers", nio, nioPosix]),
         .testTarget(
             name: "StoreConformanceTests",
-            dependencies: ["ErrandTesting", "ErrandSQLite", "ErrandPostgres", "TestServers"]
+            dependencies: ["ErrandTesting", "ErrandSQLite", "ErrandPostgres", "ErrandRedis", "TestServers"]
         ),
         .testTarget(
             name: "ErrandPostgresTests",
             dependencies: ["Errand", "ErrandPostgres", "ErrandTesting", "TestServers"]
+        ),
+        .testTarget(
+            name: "RedisWireTests",
+            dependencies: ["RedisWire", "ErrandCore", "ErrandTesting", "TestServers", nio, nioPosix]
+        ),
+        .testTarget(
+            name: "ErrandRedisTests",
+            dependencies: ["ErrandRedis", "RedisWire", "Errand", "ErrandTesting", "TestServers", log]
         ),
         .executableTarget(
             name: "TwinProcess",

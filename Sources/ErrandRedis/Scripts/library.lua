@@ -1,0 +1,121 @@
+-- What all scripts share; it stands in front of each of them. KEYS[1] is the prefix of all keys of the deployment, its
+-- hash tag included; ARGV[1] is the time in microseconds, or empty for the server's own.
+--
+-- A job is a head in the hash `j` (what changes while it lives, at fixed places), its arguments in `a`, a large payload
+-- apart in `b`, and what few jobs have (hold, cancel request, error, progress) in `x`. Payloads are never looked into.
+--
+-- Places in a head, counted from 1; numbers are big-endian, an instant that is not there is NONE:
+--   1 state   2 startedAt   10 epoch   18 attempt   22 worker   38 finishedAt   46 flags   47 priority
+--   48 runAt   56 sequence   64 createdAt   72 startBy   80 deadline   88 failures   92 crashes   96 releases
+--   100 snoozes   104 run   108 revision   112 stamp   116 reason   117 scope   118 version   122 resultTTL
+--   130 length of kind   132 kind (queue, NUL, name), then the unique key
+-- Flags: 1 held, 2 has extras, 4 attempts, 8 log, 16 checkpoints, 32 timed, 64 payload apart, 128 tags.
+-- States: 0 waiting, 1 scheduled, 2 retrying, 3 ready, 4 running, 5 succeeded, 6 failed, 7 cancelled, 8 expired, 9 skipped.
+
+local P = KEYS[1]
+local now = tonumber(ARGV[1])
+if not now then
+    local time = redis.call('TIME')
+    now = time[1] * 1000000 + time[2]
+end
+
+local NONE = '\128\0\0\0\0\0\0\0'
+local NOBODY = string.rep('\0', 16)
+local MOST = 9007199254740992
+local call, pack, unpackBytes, sub, byte = redis.call, struct.pack, struct.unpack, string.sub, string.byte
+
+-- The bytes of an instant; what is behind the year 2255 is never.
+local function instant(time)
+    if time >= MOST then return '\127\255\255\255\255\255\255\255' end
+    return pack('>i8', time)
+end
+
+local function has(flags, flag) return math.floor(flags / flag) % 2 == 1 end
+
+-- Calls a command with a list of words that may be long.
+local function callAll(command, key, words, width)
+    local most = 2000 - 2000 % width
+    for start = 1, #words, most do
+        call(command, key, unpack(words, start, math.min(start + most - 1, #words)))
+    end
+end
+
+local function getAll(key, fields)
+    if #fields <= 2000 then
+        if #fields == 0 then return {} end
+        return call('HMGET', key, unpack(fields))
+    end
+    local values = {}
+    for start = 1, #fields, 2000 do
+        local part = call('HMGET', key, unpack(fields, start, math.min(start + 1999, #fields)))
+        for index = 1, #part do values[start + index - 1] = part[index] end
+    end
+    return values
+end
+
+-- Kept counts and counters of the minute: gathered, and written once.
+
+local tallies, counters = {}, {}
+
+local function tally(kind, state, change)
+    local field = kind .. '\0' .. state
+    tallies[field] = (tallies[field] or 0) + change
+end
+
+local function count(kind, metric, bucket, times)
+    local field = kind .. '\0' .. metric .. ':' .. bucket
+    counters[field] = (counters[field] or 0) + times
+end
+
+-- 0 for less than a millisecond, then one per doubling, at most 24.
+local function bucket(microseconds)
+    local milliseconds = math.floor(microseconds / 1000)
+    if milliseconds <= 0 then return 0 end
+    local _, exponent = math.frexp(milliseconds)
+    return math.min(exponent, 24)
+end
+
+local function writeCounts()
+    for field, change in pairs(tallies) do
+        if change ~= 0 and call('HINCRBY', P .. 'c', field, change) == 0 then call('HDEL', P .. 'c', field) end
+    end
+    local minute
+    for field, times in pairs(counters) do
+        if not minute then
+            minute = string.format('%.0f', math.floor(now / 60000000))
+            call('ZADD', P .. 'm', minute, minute)
+        end
+        call('HINCRBY', P .. 'm:' .. minute, field, times)
+    end
+    call('INCR', P .. 'V')
+end
+
+local function say(message) call('PUBLISH', P .. 'wake', message) end
+
+-- Lanes: the ready jobs of one queue, name, version and priority, by the time they became ready. The hash `v:QUEUE` says
+-- for each name which there are, as `;VERSION.PRIORITY;VERSION.PRIORITY;`.
+
+local registered = {}
+
+local function lane(kind, version, priority)
+    local key = P .. 'l:' .. kind .. '\0' .. version .. '\0' .. priority
+    if not registered[key] then
+        registered[key] = true
+        local split = string.find(kind, '\0', 1, true)
+        local queue, name, word = sub(kind, 1, split - 1), sub(kind, split + 1), version .. '.' .. priority .. ';'
+        local known = call('HGET', P .. 'v:' .. queue, name) or ';'
+        if not string.find(known, ';' .. word, 1, true) then
+            call('HSET', P .. 'v:' .. queue, name, known .. word)
+            call('SADD', P .. 'q', queue)
+        end
+    end
+    return key
+end
+
+local function kindOf(head)
+    return sub(head, 132, 131 + unpackBytes('>I2', head, 130))
+end
+
+local function queueOf(kind)
+    return sub(kind, 1, string.find(kind, '\0', 1, true) - 1)
+end

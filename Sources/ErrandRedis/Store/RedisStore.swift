@@ -1,0 +1,258 @@
+// Errand: background work for Swift servers
+// SPDX-License-Identifier: Apache-2.0
+
+public import ErrandCore
+import NIOCore
+import RedisWire
+import Synchronization
+
+/// Jobs on a Redis 7 or Valkey server, shared by any number of processes.
+///
+/// Every change of a job is one script on the server; the keys of a deployment share one hash tag,
+/// ``RedisStoreConfiguration/name``. The server must not delete keys by itself (`maxmemory-policy noeviction`): the first
+/// call looks, and every call is refused while it may. What an acknowledged write survives is the server's choice
+/// (`appendonly`, `appendfsync`); ``describe()`` says what it really is.
+///
+/// A job cannot be stored in one transaction with rows of the application's own database: `jobs.enqueue(_:in:)` throws
+/// ``/ErrandCore/StoreError`` with code `unsupported`. Write the job into a table of that database instead and relay it from
+/// there; the job's id makes repeating harmless.
+public final class RedisStore: JobStore {
+    private struct State {
+        var facts: ServerFacts?
+        var generation = 0
+        var checkedAt: Duration?
+        var isListening = false
+    }
+
+    public let hub = LocalHub()
+    /// How the server is used.
+    public let configuration: RedisStoreConfiguration
+    let client: RedisClient
+    let turns = TurnQueue()
+    /// How this process signs what it tells the others.
+    let origin: ByteBuffer
+    let chance: Chance
+    private let prefix: ByteBuffer
+    /// In the place of the server's own time, for tests.
+    private let time: (any ErrandClock)?
+    private let clock: any ErrandClock
+    private let door = Doorkeeper()
+    private let subscriber: RedisSubscriber
+    private let state = Mutex(State())
+
+    /// How often the server is asked again whether it can be trusted.
+    private static let recheck: Duration = .seconds(60)
+
+    /// A store on the server at this URL: `redis://user:password@host:6379/0`, `rediss://` with TLS.
+    ///
+    /// Connects with the first call; ``open()`` does it at once.
+    /// - Throws: ``/ErrandCore/StoreError`` with code `invalid` for a URL or a name that cannot be used.
+    public convenience init(url: String, configuration: RedisStoreConfiguration = .init()) throws {
+        try self.init(url: url, configuration: configuration, time: nil)
+    }
+
+    package init(
+        url: String,
+        configuration: RedisStoreConfiguration = .init(),
+        time: (any ErrandClock)?,
+        clock: any ErrandClock = SystemClock.shared,
+        chance: Chance = .system
+    ) throws {
+        if let problem = configuration.problem { throw StoreError(.invalid, problem) }
+        let address: RedisAddress
+        do throws(RedisURLProblem) {
+            address = try RedisAddress(url: url)
+        } catch {
+            throw StoreError(.invalid, error.description)
+        }
+        var wire = RedisConfiguration(address)
+        wire.tls = configuration.tls
+        wire.dialect = configuration.dialect
+        wire.commandTimeLimit = configuration.commandTimeLimit
+        wire.commandsInFlight = configuration.commandsInFlight
+        self.configuration = configuration
+        self.time = time
+        self.clock = clock
+        self.chance = chance
+        client = RedisClient(wire, clock: clock, chance: chance)
+        let tag = "{errand:\(configuration.name)}:"
+        prefix = ByteBuffer(string: tag)
+        let origin = ByteBuffer(bytes: chance.jobID(at: clock.now).bytes)
+        self.origin = origin
+        subscriber = RedisSubscriber([tag + "wake"], beside: client, chance: chance) { [hub] event in
+            switch event {
+            case .began: hub.publish(.elsewhere)
+            case .message(_, let message): RedisMessage.hear(message, origin: origin, hub: hub)
+            }
+        }
+    }
+
+    /// Connects and looks whether the server can be trusted with jobs.
+    /// - Throws: ``/ErrandCore/StoreError``: `incompatible` for a server that deletes keys or is too old, `unavailable` with
+    ///   what to do for one that cannot be reached or refuses us.
+    public func open() async throws {
+        try await perform { () throws(StoreError) in }
+    }
+
+    public func describe() async -> StoreDescription {
+        if !door.isClosing { try? await open() }
+        return state.withLock { $0.facts }?.description ?? ServerFacts(info: nil, settings: nil).unknown
+    }
+
+    public func close() async throws {
+        guard await door.close() else { return }
+        await subscriber.close()
+        await client.close()
+    }
+
+    // MARK: Calls
+
+    /// Runs a call of the store: not after the end, and only on a server that can be trusted.
+    func perform<Answer: Sendable>(_ body: () async throws(StoreError) -> Answer) async throws(StoreError) -> Answer {
+        try door.enter()
+        defer { door.leave() }
+        try await check()
+        return try await body()
+    }
+
+    /// Runs a script with the time in front of its arguments.
+    func run(
+        _ script: RedisScript,
+        at decidedAt: Timestamp? = nil,
+        writes: Bool = true,
+        capacity: Int = 256,
+        _ arguments: (inout RedisCommand) -> Void
+    ) async throws(StoreError) -> [RESPValue] {
+        do throws(RedisError) {
+            let answer = try await client.run(script, keys: 1, capacity: capacity) { command in
+                command.append(prefix)
+                command.append(decidedAt.map { String($0.microseconds) } ?? moment)
+                arguments(&command)
+            }
+            return answer.elements ?? [answer]
+        } catch {
+            throw StoreError(redis: error, writes: writes)
+        }
+    }
+
+    /// Runs a script some times, each with arguments of its own, without waiting in between.
+    func run(
+        _ script: RedisScript,
+        times: Int,
+        writes: Bool = true,
+        _ arguments: (Int, inout RedisCommand) -> Void
+    ) async throws(StoreError) -> [[RESPValue]] {
+        do throws(RedisError) {
+            let answers = try await client.run(script, keys: 1, times: times) { index, command in
+                command.append(prefix)
+                command.append(moment)
+                arguments(index, &command)
+            }
+            return answers.map { $0.elements ?? [$0] }
+        } catch {
+            throw StoreError(redis: error, writes: writes)
+        }
+    }
+
+    /// Commands that only read, in one look: each its word, its key without the prefix, and the rest.
+    func fetch(_ commands: [[ByteBuffer]]) async throws(StoreError) -> (now: Timestamp, answers: ArraySlice<RESPValue>)
+    {
+        let answer = try await run(RedisScripts.fetch, writes: false) { command in
+            for words in commands {
+                command.append(words.count)
+                for word in words { command.append(word) }
+            }
+        }
+        guard answer.count == commands.count + 1 else { throw StoreError.oddAnswer }
+        return (try Self.instant(answer[0]), answer.dropFirst())
+    }
+
+    /// The time to give to scripts: nothing, which means that of the server.
+    private var moment: String { time.map { String($0.now.microseconds) } ?? "" }
+
+    /// How old a decision may be when it is written, by the server's clock.
+    var longestDecision: String { time == nil ? "5000000" : "" }
+
+    static func instant(_ value: RESPValue) throws(StoreError) -> Timestamp {
+        guard let microseconds = value.integer else { throw StoreError.oddAnswer }
+        return Timestamp(microseconds: microseconds)
+    }
+
+    // MARK: Trust
+
+    /// Looks at the server when that was not done on this connection or is long ago.
+    private func check() async throws(StoreError) {
+        let now = clock.uptime
+        let generation = client.generation
+        let (known, isFresh) = state.withLock { state in
+            let age = state.checkedAt.map { now - $0 } ?? .seconds(3600)
+            return (state.facts, state.generation == generation && generation > 0 && age < Self.recheck)
+        }
+        if isFresh, let known, known.refusal == nil { return }
+        let facts = try await look()
+        state.withLock { state in
+            (state.facts, state.checkedAt) = (facts, now)
+            state.generation = client.generation
+        }
+        if let refusal = facts.refusal { throw refusal }
+        listen()
+    }
+
+    private func look() async throws(StoreError) -> ServerFacts {
+        let meta = String(buffer: prefix) + "meta"
+        let questions = [
+            RedisCommand("INFO"),
+            RedisCommand("CONFIG", "GET", "maxmemory-policy", "appendonly", "appendfsync", "save"),
+            RedisCommand("HGET", meta, "schema"),
+        ]
+        let answers: [RESPValue]
+        do throws(RedisError) {
+            answers = try await client.send(questions)
+        } catch {
+            throw StoreError(redis: error, writes: false)
+        }
+        var settings: [String: String]?
+        if let words = answers[1].elements, words.count.isMultiple(of: 2) {
+            settings = [:]
+            for index in stride(from: 0, to: words.count, by: 2) {
+                if let name = words[index].text { settings?[name] = words[index + 1].text }
+            }
+        }
+        if case .error(let words) = answers[2] { throw Self.meaning(of: words) }
+        var facts = ServerFacts(info: answers[0].text, settings: settings)
+        if let schema = answers[2].integer {
+            facts.schema = Int(schema)
+        } else if facts.refusal == nil {
+            let mark = RedisCommand("HSETNX", meta, "schema", String(ServerFacts.schema))
+            do throws(RedisError) {
+                _ = try await client.send(mark)
+            } catch {
+                throw StoreError(redis: error, writes: false)
+            }
+        }
+        return facts
+    }
+
+    private static func meaning(of words: String) -> StoreError {
+        let word = words.split(separator: " ", maxSplits: 1).first.map(String.init)
+        return StoreError(redis: RedisError(.refused, words, word: word), writes: false)
+    }
+
+    private func listen() {
+        guard configuration.wakeUp == .push else { return }
+        let isFirst = state.withLock { state in
+            defer { state.isListening = true }
+            return !state.isListening
+        }
+        if isFirst { subscriber.start() }
+    }
+}
+
+extension ServerFacts {
+    /// The description of a server that was never reached.
+    fileprivate var unknown: StoreDescription {
+        var description = description
+        description.warnings = ["the server was not reached yet, so nothing is known about it"]
+        return description
+    }
+}
