@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Lower modules first: a page of Errand may link to ErrandCore, not the other way round.
-modules=(ErrandCore Errand ErrandSQLite ErrandPostgres ErrandHummingbird ErrandTesting)
+modules=(ErrandCore Errand ErrandSQLite ErrandPostgres RedisWire ErrandRedis ErrandHummingbird ErrandTesting)
 
 for catalog in Sources/*/*.docc; do
     [[ -d $catalog ]] || continue

@@ -55,6 +55,7 @@ has_libpq() { command -v pkg-config >/dev/null && pkg-config --exists libpq; }
 has_postgres() { command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 has_pgbouncer() { command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]]; }
 has_psycopg() { /usr/bin/python3 -c 'import psycopg' 2>/dev/null || python3 -c 'import psycopg' 2>/dev/null; }
+has_redis() { command -v redis-server >/dev/null || command -v valkey-server >/dev/null; }
 has_cxx() { links c++ stdc++ string 'std::string("x").size()'; }
 
 # Whether the toolchain's programs find their libraries; a toolchain that was only unpacked may not.
@@ -113,6 +114,7 @@ if [[ $purpose != check ]]; then
         has_postgres || missing+=(postgresql)
         has_pgbouncer || missing+=(pgbouncer)
         has_psycopg || missing+=(python3-psycopg)
+        has_redis || missing+=(redis-server)
         command -v openssl >/dev/null || missing+=(openssl)
     fi
 elif ! command -v shellcheck >/dev/null; then

@@ -2,7 +2,7 @@
 -- ARGV: time, worker, limit, promotion limit, order (w weighted, s strict), bytes, number of names, number of queues, then
 -- each name with its version, then each queue with slots, weight and credit.
 -- Answers: time, whether more is left, the next due time, the ids of late jobs, the credits, and for each job its id, head,
--- arguments and large payload.
+-- arguments, large payload and extras.
 
 local worker, limit, budget = ARGV[2], tonumber(ARGV[3]), math.max(tonumber(ARGV[4]), 1)
 local order, most, nameCount, queueCount = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -96,6 +96,7 @@ start(list, worker)
 for _, job in ipairs(list) do
     local at = #answer
     answer[at + 1], answer[at + 2], answer[at + 3], answer[at + 4] = job.id, job.head, job.arguments, job.body
+    answer[at + 5] = has(byte(job.head, 46), 2) and call('HGET', P .. 'x', job.id) or ''
 end
 
 local nextDue

@@ -66,20 +66,20 @@ extension RedisStore {
                 command.append(queue.credit)
             }
         }
-        guard answer.count >= 5, (answer.count - 5).isMultiple(of: 4) else { throw StoreError.oddAnswer }
+        guard answer.count >= 5, (answer.count - 5).isMultiple(of: 5) else { throw StoreError.oddAnswer }
         let now = try Self.instant(answer[0])
         var claim = ClaimAnswer(jobs: [], nextDue: nil, hasMore: answer[1].integer == 1, at: now)
         if let due = answer[2].text, !due.isEmpty { claim.nextDue = Timestamp(microseconds: Int64(due) ?? .max) }
         let credits = (answer[4].text ?? "").split(separator: " ")
         for (queue, credit) in zip(queues, credits) { claim.credits[queue.name] = Int(credit) ?? 0 }
-        claim.jobs.reserveCapacity(answer.count / 4)
+        claim.jobs.reserveCapacity(answer.count / 5)
         var unreadable: [JobID] = []
-        for index in stride(from: 5, to: answer.count, by: 4) {
+        for index in stride(from: 5, to: answer.count, by: 5) {
             guard let id = answer[index].buffer.flatMap({ JobID(bytes: $0.readableBytesView) }) else {
                 throw StoreError.oddAnswer
             }
             do throws(StoreError) {
-                let record = try Self.started(id, answer[(index + 1)...(index + 3)])
+                let record = try Self.started(id, answer[(index + 1)...(index + 4)])
                 let lease = Lease(job: id, worker: request.worker, epoch: record.epoch)
                 claim.jobs.append(ClaimedJob(lease: lease, record: record))
             } catch {
@@ -97,7 +97,7 @@ extension RedisStore {
             throw StoreError.unreadable
         }
         let apart = fields[start + 2].buffer.flatMap { $0.readableBytes > 0 ? $0 : nil }
-        return try StoredJob(id, head: head, arguments: arguments, body: apart, extras: nil).record
+        return try StoredJob(id, head: head, arguments: arguments, body: apart, extras: fields[start + 3].buffer).record
     }
 
     /// Jobs that were too late when a claim met them.

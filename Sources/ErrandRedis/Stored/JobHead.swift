@@ -29,7 +29,7 @@ struct JobHead: Equatable {
     /// The bytes from `failures` on, which are the same for all new jobs of a kind that have no unique key.
     static func writeTail(of job: NewJob, to buffer: inout ByteBuffer) {
         buffer.writeRepeatingByte(0, count: 16)
-        buffer.writeMultipleIntegers(UInt32(0), UInt32(1), UInt32(1), UInt32(0), UInt8(0))
+        buffer.writeMultipleIntegers(UInt32(1), UInt32(1), UInt32(0), UInt8(0))
         buffer.writeInteger(job.unique?.scope.number ?? 0)
         buffer.writeInteger(UInt32(clamping: job.payload.version))
         buffer.writeInteger(job.resultTTL.wholeMicroseconds)

@@ -48,7 +48,7 @@ public final class RedisClient: Sendable {
         self.clock = clock
         self.chance = chance
         self.loops = loops
-        connector = Connector(configuration: configuration, group: loops.group, clock: clock)
+        connector = Connector(configuration: configuration, loops: loops, clock: clock)
         let queue = CommandQueue<Reply>(
             commands: configuration.commandsInFlight,
             bytes: configuration.bytesInFlight

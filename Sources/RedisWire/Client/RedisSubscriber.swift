@@ -57,7 +57,7 @@ public final class RedisSubscriber: Sendable {
         configuration = client.configuration
         clock = client.clock
         loops = client.loops
-        connector = Connector(configuration: configuration, group: loops.group, clock: clock)
+        connector = Connector(configuration: configuration, loops: loops, clock: clock)
     }
 
     /// Subscribes, and again for ever when the connection is lost. Does nothing the second time.

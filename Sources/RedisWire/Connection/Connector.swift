@@ -9,17 +9,23 @@ import NIOSSL
 /// Makes connections to one server.
 struct Connector: Sendable {
     let configuration: RedisConfiguration
-    let group: MultiThreadedEventLoopGroup
+    let loops: EventLoops
     let clock: any ErrandClock
 
     /// Begins to connect; `user` is told how it went.
     func connect(for user: any WireUser) {
+        guard loops.begin() else { return }
+        let group = loops.group
         let context: NIOSSLContext?
         do {
             context = try configuration.address.usesTLS ? Self.context(configuration.tls) : nil
         } catch {
             let message = "TLS cannot be set up: \(error)"
-            group.next().execute { user.ended(RedisError(.notSent, message), on: nil) }
+            group.next()
+                .execute { [loops] in
+                    user.ended(RedisError(.notSent, message), on: nil)
+                    loops.end()
+                }
             return
         }
         let (configuration, name) = (configuration, serverName)
@@ -38,11 +44,16 @@ struct Connector: Sendable {
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }
-        bootstrap.connect(host: configuration.address.host, port: configuration.address.port)
-            .whenFailure { error in
+        let (host, port) = (configuration.address.host, configuration.address.port)
+        let address = try? SocketAddress(ipAddress: host, port: port)
+        let attempt = address.map { bootstrap.connect(to: $0) } ?? bootstrap.connect(host: host, port: port)
+        attempt.whenComplete { [loops] result in
+            if case .failure(let error) = result {
                 let message = "\(configuration.address) cannot be reached: \(Self.words(for: error))"
                 user.ended(RedisError(.notSent, message), on: nil)
             }
+            loops.end()
+        }
     }
 
     /// The name for SNI and verification; an address is verified as an address.

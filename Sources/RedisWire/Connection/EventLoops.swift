@@ -9,10 +9,32 @@ import Synchronization
 ///
 /// Of its own, so that heartbeats do not wait behind whatever the application does on its event loops.
 final class EventLoops: Sendable {
-    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    private let isClosed = Mutex(false)
+    private struct State {
+        var attempts = 0
+        var isClosed = false
+    }
 
-    /// Ends the thread.
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let state = Mutex(State())
+
+    /// An attempt to connect begins, which ends with ``end()``; its thread lives at least as long.
+    /// - Returns: False when it must not, because the thread is about to end.
+    func begin() -> Bool {
+        state.withLock { state in
+            if !state.isClosed { state.attempts += 1 }
+            return !state.isClosed
+        }
+    }
+
+    func end() {
+        let isLast = state.withLock { state in
+            state.attempts -= 1
+            return state.isClosed && state.attempts == 0
+        }
+        if isLast { shutDown() }
+    }
+
+    /// Ends the thread; while an attempt is under way, after that and without waiting for it.
     func close() async {
         guard markClosed() else { return }
         await withCheckedContinuation { continuation in
@@ -20,17 +42,22 @@ final class EventLoops: Sendable {
         }
     }
 
+    // Dropped without a close.
     deinit {
-        // Dropped without a close. The callback keeps the group until its thread has ended.
-        guard markClosed() else { return }
-        let group = group
-        group.shutdownGracefully { _ in _ = group }
+        if markClosed() { shutDown() }
     }
 
+    /// Whether the thread is to be ended now.
     private func markClosed() -> Bool {
-        isClosed.withLock { isClosed in
-            defer { isClosed = true }
-            return !isClosed
+        state.withLock { state in
+            defer { state.isClosed = true }
+            return !state.isClosed && state.attempts == 0
         }
+    }
+
+    private func shutDown() {
+        // The callback keeps the group until its thread has ended.
+        let group = group
+        group.shutdownGracefully { _ in _ = group }
     }
 }

@@ -143,7 +143,7 @@ public struct RESPParser: Sendable {
         each: Int
     ) throws(RESPViolation) -> RESPValue?? {
         let count = try number(in: line)
-        if count == -1, kind == .array { return RESPValue.null }
+        if count == -1, kind == .array, each == 1 { return RESPValue.null }
         guard count >= 0, count <= limits.elements / each else {
             throw RESPViolation("a collection of \(count) elements; the limit is \(limits.elements)")
         }

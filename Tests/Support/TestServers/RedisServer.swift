@@ -18,6 +18,8 @@ public final class RedisServer: Sendable {
         public var settings: [String: String] = [:]
         /// Whether it speaks TLS, with certificates made for it.
         public var usesTLS = false
+        /// What the certificate is for.
+        public var names = "DNS:localhost,IP:127.0.0.1"
 
         /// A server with an append-only file that is flushed once a second.
         public init(_ settings: [String: String] = [:], usesTLS: Bool = false) {
@@ -52,7 +54,7 @@ public final class RedisServer: Sendable {
         let program = try Self.program()
         folder = NSTemporaryDirectory() + "errand-redis-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        certificates = options.usesTLS ? try TestCertificates(in: folder) : nil
+        certificates = options.usesTLS ? try TestCertificates(in: folder, for: options.names) : nil
         var settings = [
             "bind": "127.0.0.1", "dir": folder, "appendonly": "yes", "appendfsync": "everysec", "save": "",
             "daemonize": "no", "loglevel": "notice",

@@ -3,7 +3,7 @@
 
 import Foundation
 
-/// A certificate for 127.0.0.1 and localhost with a real chain (root, issuer, server), made for one test run.
+/// A certificate with a real chain (root, issuer, server), made for one test run.
 public struct TestCertificates: Sendable {
     /// The root that a client has to trust.
     public let root: String
@@ -15,7 +15,7 @@ public struct TestCertificates: Sendable {
     public let stranger: String
 
     /// Makes them in a folder, with the `openssl` program.
-    public init(in folder: String) throws {
+    public init(in folder: String, for names: String = "DNS:localhost,IP:127.0.0.1") throws {
         root = "\(folder)/root.pem"
         chain = "\(folder)/chain.pem"
         key = "\(folder)/server.key"
@@ -24,8 +24,8 @@ public struct TestCertificates: Sendable {
         try Self.authority("stranger", in: folder)
         let authority = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n"
         try Self.sign("issuer", by: "root", extensions: authority, in: folder)
-        let names = "basicConstraints=CA:FALSE\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n"
-        try Self.sign("server", by: "issuer", extensions: names, in: folder)
+        let server = "basicConstraints=CA:FALSE\nsubjectAltName=\(names)\n"
+        try Self.sign("server", by: "issuer", extensions: server, in: folder)
         let parts = try ["server", "issuer"].map { try String(contentsOfFile: "\(folder)/\($0).pem", encoding: .utf8) }
         try parts.joined().write(toFile: chain, atomically: true, encoding: .utf8)
     }

@@ -13,7 +13,8 @@ import Musl
 /// A server that ends with this process, however that ends.
 ///
 /// A shell stands in between: it starts the server and waits for the end of its input, which comes when this process is gone.
-/// Then it ends the server by its id and removes its folder.
+/// Then it ends the server by its id and removes its folder. It does not wait for the server's end, because it may have
+/// inherited a mask that keeps that signal from it.
 public final class WatchedProcess: Sendable {
     private struct State {
         var text = ""
@@ -28,9 +29,10 @@ public final class WatchedProcess: Sendable {
         echo "pid $server"
         read -r word
         kill -9 $server 2>/dev/null
-        wait $server 2>/dev/null
         [ "$word" = keep ] || rm -rf "$folder"
         """
+
+    private static let spawning = Mutex(())
 
     private let input = Pipe()
     private let output = Pipe()
@@ -46,7 +48,13 @@ public final class WatchedProcess: Sendable {
         shell.standardInput = input
         shell.standardOutput = output
         shell.standardError = FileHandle.nullDevice
-        try shell.run()
+        try Self.spawning.withLock { _ in
+            // Or every later server would hold this one's input open.
+            for handle in [input.fileHandleForWriting, output.fileHandleForReading] {
+                _ = fcntl(handle.fileDescriptor, F_SETFD, FD_CLOEXEC)
+            }
+            try shell.run()
+        }
         try? output.fileHandleForWriting.close()
         try? input.fileHandleForReading.close()
         let thread = Thread { [self] in listen() }
@@ -76,6 +84,15 @@ public final class WatchedProcess: Sendable {
         try? input.fileHandleForWriting.write(contentsOf: Data("keep\n".utf8))
         try? input.fileHandleForWriting.close()
         shell.waitUntilExit()
+        while let pid, !Self.isGone(pid) { sched_yield() }
+    }
+
+    private static func isGone(_ pid: Int32) -> Bool {
+        guard let facts = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else {
+            return kill(pid, 0) != 0
+        }
+        // Behind the name in brackets comes the state; Z is dead and not yet buried.
+        return facts.split(separator: ")").last?.hasPrefix(" Z") == true
     }
 
     private func listen() {
