@@ -113,7 +113,9 @@ let package = Package(
         ),
         .testTarget(
             name: "ErrandRedisTests",
-            dependencies: ["ErrandRedis", "RedisWire", "Errand", "ErrandTesting", "TestServers", log]
+            dependencies: [
+                "ErrandRedis", "RedisWire", "Errand", "ErrandSQLite", "ErrandTesting", "TestServers", grdb, log,
+            ]
         ),
         .executableTarget(
             name: "TwinProcess",

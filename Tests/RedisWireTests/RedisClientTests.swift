@@ -207,7 +207,9 @@ struct RedisClientTests {
         options.names = "DNS:elsewhere.example"
         let elsewhere = try RedisServer(options)
         defer { elsewhere.kill() }
-        func works(_ host: String, _ server: RedisServer, _ change: (inout RedisTLS) -> Void = { _ in }) async throws -> Bool {
+        func works(_ host: String, _ server: RedisServer, _ change: (inout RedisTLS) -> Void = { _ in }) async throws
+            -> Bool
+        {
             var configuration = RedisConfiguration(try RedisAddress(url: "rediss://\(host):\(server.port)"))
             configuration.tls.trustedCertificates = server.certificates?.root
             configuration.connectTimeLimit = .seconds(3)
@@ -224,7 +226,9 @@ struct RedisClientTests {
         #expect(try await works("127.0.0.1", elsewhere) == false)
         #expect(try await works("localhost", elsewhere) == false)
         #expect(try await works("127.0.0.1", elsewhere) { $0.serverName = "elsewhere.example" })
-        #expect(try await works("127.0.0.1", server) { $0.trustedCertificates = server.certificates?.stranger } == false)
+        #expect(
+            try await works("127.0.0.1", server) { $0.trustedCertificates = server.certificates?.stranger } == false
+        )
         #expect(try await works("127.0.0.1", server) { $0.trustedCertificates = nil } == false)
         let plain = try RedisServer.shared()
         var configuration = RedisConfiguration(try RedisAddress(url: "rediss://127.0.0.1:\(plain.port)"))

@@ -8,7 +8,7 @@ if call('HEXISTS', P .. 'w', worker) == 0 then return { string.format('%.0f', no
 call('HSET', P .. 's', worker, string.format('%.0f', now))
 for index = 3, #ARGV, 2 do ids[#ids + 1] = ARGV[index] end
 for index, head in ipairs(getAll(P .. 'j', ids)) do
-    local isHeld = head and byte(head, 1) == 4 and sub(head, 22, 37) == worker
+    local isHeld = isWhole(head) and byte(head, 1) == 4 and sub(head, 22, 37) == worker
         and sub(head, 10, 17) == ARGV[2 * index + 2]
     letters[index] = isHeld and 'h' or 'l'
     if isHeld and has(byte(head, 46), 2) then

@@ -20,7 +20,7 @@ local function promote(queue, budget)
     for index, member in ipairs(due) do ids[index] = sub(member, 9) end
     local heads, written, lanes = getAll(P .. 'j', ids), {}, {}
     for index, head in ipairs(heads) do
-        local state = head and byte(head, 1)
+        local state = isWhole(head) and byte(head, 1)
         if state == 1 or state == 2 then
             local kind = kindOf(head)
             local key = lane(kind, unpackBytes('>I4', head, 118), byte(head, 47))
@@ -114,13 +114,17 @@ local function best(lanes)
         end
         if not chosen then return nil end
         local text = chosen.heads[chosen.at]
-        if text and byte(text, 1) == 3 and not isLate(text) then return chosen end
-        if patience == 0 then return nil end
-        if text and byte(text, 1) == 3 then
+        if not isWhole(text) or byte(text, 1) ~= 3 then
+            -- Nothing that can run: out of the lane with it, where it would be met again and again.
+            call('ZREM', chosen.key, chosen.members[chosen.at])
+            chosen.at, chosen.from = chosen.at + 1, chosen.from - 1
+        else
+            if not isLate(text) then return chosen end
+            if patience == 0 then return nil end
             patience = patience - 1
             late[#late + 1] = chosen.ids[chosen.at]
+            chosen.at, chosen.passed = chosen.at + 1, chosen.passed + 1
         end
-        chosen.at, chosen.passed = chosen.at + 1, chosen.passed + 1
     end
 end
 

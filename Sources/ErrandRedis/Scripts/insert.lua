@@ -36,7 +36,7 @@ end
 
 local function isTaken(key)
     local entry = call('HGET', P .. 'u', key)
-    if not entry then return false end
+    if not entry or #entry < 41 then return false end
     local till = sub(entry, 33, 40)
     return till == NONE or unpackBytes('>i8', till) > now or sub(entry, 17, 32) ~= NOBODY
 end

@@ -101,7 +101,7 @@ local function lane(kind, version, priority)
     local key = P .. 'l:' .. kind .. '\0' .. version .. '\0' .. priority
     if not registered[key] then
         registered[key] = true
-        local split = string.find(kind, '\0', 1, true)
+        local split = string.find(kind, '\0', 1, true) or #kind + 1
         local queue, name, word = sub(kind, 1, split - 1), sub(kind, split + 1), version .. '.' .. priority .. ';'
         local known = call('HGET', P .. 'v:' .. queue, name) or ';'
         if not string.find(known, ';' .. word, 1, true) then
@@ -117,5 +117,8 @@ local function kindOf(head)
 end
 
 local function queueOf(kind)
-    return sub(kind, 1, string.find(kind, '\0', 1, true) - 1)
+    return sub(kind, 1, (string.find(kind, '\0', 1, true) or #kind + 1) - 1)
 end
+
+-- Whether a head has all its places. One that was damaged must not stop the scripts that meet it.
+local function isWhole(head) return head and #head > 132 end

@@ -15,15 +15,16 @@ local heads, arguments = getAll(P .. 'j', ids), getAll(P .. 'a', ids)
 local keys, bodies = {}, {}
 for index, id in ipairs(ids) do
     local head, text = heads[index], arguments[index]
-    if head then
+    if isWhole(head) then
         tally(kindOf(head), state, -1)
         local flags = byte(head, 46)
         if has(flags, 4) then keys[#keys + 1] = P .. 'A:' .. id end
         if has(flags, 8) then keys[#keys + 1] = P .. 'L:' .. id end
         if has(flags, 64) then bodies[#bodies + 1] = id end
         if has(flags, 128) and text then
-            local tags, at = unpackBytes('>I2', text, 5), 7
+            local tags, at = #text > 6 and unpackBytes('>I2', text, 5) or 0, 7
             for _ = 1, tags do
+                if at + 1 > #text then break end
                 local length = unpackBytes('>I2', text, at)
                 call('ZREM', P .. 't:' .. sub(text, at + 2, at + 1 + length), id)
                 at = at + 2 + length

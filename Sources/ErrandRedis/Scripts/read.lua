@@ -17,7 +17,7 @@ local answer = { string.format('%.0f', now) }
 for index, id in ipairs(ids) do
     local head, job = heads[index], false
     if head then
-        local flags, text = byte(head, 46), arguments[index] or ''
+        local flags, text = byte(head, 46) or 0, arguments[index] or ''
         local size, body = #text >= 4 and 4 + unpackBytes('>I4', text) or 0, ''
         if has(parts, 1) then
             body = has(flags, 64) and (call('HGET', P .. 'b', id) or '') or sub(text, size + 1)

@@ -25,9 +25,9 @@ for index, id in ipairs(ids) do
         or sub(head, 22, 37) ~= sub(lease, 17, 32) then
         letter = 'l'
     else
-        local flags = byte(head, 46)
+        local flags = byte(head, 46) or 0
         -- Extras, attempts and checkpoints; a second try leaves a line in the history.
-        if has(flags, 2) or has(flags, 4) or has(flags, 16) or sub(head, 18, 21) ~= FIRST
+        if not isWhole(head) or has(flags, 2) or has(flags, 4) or has(flags, 16) or sub(head, 18, 21) ~= FIRST
             or sub(head, 92, 107) ~= CLEAN then
             letter = 's'
         elseif byte(head, 117) ~= 0 then

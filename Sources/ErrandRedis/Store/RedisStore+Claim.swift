@@ -87,7 +87,7 @@ extension RedisStore {
             }
         }
         try await expire(ids(in: answer[3].buffer))
-        for id in unreadable { try await setAside(id) }
+        for id in unreadable { try await setAside(id, heldBy: request.worker) }
         return claim
     }
 

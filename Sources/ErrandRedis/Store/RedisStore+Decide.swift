@@ -115,9 +115,8 @@ extension RedisStore {
         }
         for (name, value) in zip(names, values) {
             table.keysBefore[name] = .some(value.buffer)
-            table.keys[name] =
-                try value.buffer.map { bytes throws(StoreError) in try RedisKeyEntry(stored: bytes) }
-                .map { .some($0) } ?? .some(nil)
+            // A damaged entry is that of nobody: its job, if there is one, lives on without the key.
+            table.keys[name] = .some(value.buffer.flatMap { try? RedisKeyEntry(stored: $0) })
         }
     }
 

@@ -45,7 +45,7 @@ extension RedisStore {
                     }
                     return (rescued, table.drop(held, from: worker))
                 }
-                for id in unreadable { try await setAside(id) }
+                for id in unreadable { try await setAside(id, heldBy: worker) }
                 report.rescued.merge(rescued) { _, newer in newer }
             }
             try await forget([ByteBuffer(bytes: worker.bytes)], holder: true)

@@ -9,16 +9,23 @@ extension RedisStore {
     /// Takes a job that this build cannot read out of the indexes that workers look at, without reading it: it is held, and
     /// all it says is kept.
     ///
-    /// It was just claimed under a lease that nobody has; the head is good enough for its first bytes.
-    func setAside(_ id: JobID) async throws(StoreError) {
+    /// It is in the name of a worker that does not know of it; when not even its head can be used, it only leaves that list.
+    func setAside(_ id: JobID, heldBy holder: WorkerID) async throws(StoreError) {
         let name = ByteBuffer(bytes: id.bytes)
+        let leave = RedisWrite(
+            ByteBuffer(string: "SREM"),
+            RedisWriter.part("h:", ByteBuffer(bytes: holder.bytes)),
+            name
+        )
         let look = [["HGET", "j"].map { ByteBuffer(string: $0) } + [name]]
         let found = try await fetch(look)
         guard var head = found.answers.first?.buffer, head.readableBytes > 46,
             head.getInteger(at: head.readerIndex, as: UInt8.self) == UInt8(JobState.running.rawValue),
-            let worker = head.getSlice(at: head.readerIndex + 21, length: 16),
             let flags = head.getInteger(at: head.readerIndex + 45, as: UInt8.self)
-        else { return }
+        else {
+            _ = try await write([leave], conditions: [])
+            return
+        }
         let was = head
         head.setInteger(UInt8(JobState.ready.rawValue), at: head.readerIndex)
         let marks = flags | JobHead.Flags.held.rawValue | JobHead.Flags.extras.rawValue
@@ -41,7 +48,7 @@ extension RedisStore {
         var writes = [
             RedisWrite(ByteBuffer(string: "HSET"), ByteBuffer(string: "j"), name, head),
             RedisWrite(ByteBuffer(string: "HSET"), ByteBuffer(string: "x"), name, extras),
-            RedisWrite(ByteBuffer(string: "SREM"), RedisWriter.part("h:", worker), name),
+            leave,
         ]
         if let kind = Self.kind(in: head) {
             for (state, change) in [(JobState.running, "-1"), (.ready, "1")] {

@@ -49,7 +49,7 @@ extension RedisStore {
                     }
                     return table.drop(held, from: worker)
                 }
-                for job in unreadable { try await setAside(job) }
+                for job in unreadable { try await setAside(job, heldBy: worker) }
             }
             try await forget([id], holder: true)
         }
@@ -84,7 +84,8 @@ extension RedisStore {
                 guard let number = said[index].integer, let extras = said[index + 1].buffer,
                     beat.held.indices.contains(Int(number) - 1)
                 else { throw StoreError.oddAnswer }
-                if let request = try JobExtras.cancelRequest(in: extras) {
+                // Damaged extras must not cost the worker its beat; the job is set aside when it ends.
+                if let request = try? JobExtras.cancelRequest(in: extras) {
                     answer.cancels[beat.held[Int(number) - 1].job] = request
                 }
             }

@@ -17,13 +17,6 @@ import Synchronization
 /// ``/ErrandCore/StoreError`` with code `unsupported`. Write the job into a table of that database instead and relay it from
 /// there; the job's id makes repeating harmless.
 public final class RedisStore: JobStore {
-    private struct State {
-        var facts: ServerFacts?
-        var generation = 0
-        var checkedAt: Duration?
-        var isListening = false
-    }
-
     public let hub = LocalHub()
     /// How the server is used.
     public let configuration: RedisStoreConfiguration
@@ -35,13 +28,10 @@ public final class RedisStore: JobStore {
     private let prefix: ByteBuffer
     /// In the place of the server's own time, for tests.
     private let time: (any ErrandClock)?
-    private let clock: any ErrandClock
+    private let trust: ServerTrust
     private let door = Doorkeeper()
     private let subscriber: RedisSubscriber
-    private let state = Mutex(State())
-
-    /// How often the server is asked again whether it can be trusted.
-    private static let recheck: Duration = .seconds(60)
+    private let isListening = Atomic(false)
 
     /// A store on the server at this URL: `redis://user:password@host:6379/0`, `rediss://` with TLS.
     ///
@@ -72,11 +62,11 @@ public final class RedisStore: JobStore {
         wire.commandsInFlight = configuration.commandsInFlight
         self.configuration = configuration
         self.time = time
-        self.clock = clock
         self.chance = chance
         client = RedisClient(wire, clock: clock, chance: chance)
         let tag = "{errand:\(configuration.name)}:"
         prefix = ByteBuffer(string: tag)
+        trust = ServerTrust(client, meta: tag + "meta", clock: clock)
         let origin = ByteBuffer(bytes: chance.jobID(at: clock.now).bytes)
         self.origin = origin
         subscriber = RedisSubscriber([tag + "wake"], beside: client, chance: chance) { [hub] event in
@@ -96,7 +86,7 @@ public final class RedisStore: JobStore {
 
     public func describe() async -> StoreDescription {
         if !door.isClosing { try? await open() }
-        return state.withLock { $0.facts }?.description ?? ServerFacts(info: nil, settings: nil).unknown
+        return trust.description
     }
 
     public func close() async throws {
@@ -111,7 +101,8 @@ public final class RedisStore: JobStore {
     func perform<Answer: Sendable>(_ body: () async throws(StoreError) -> Answer) async throws(StoreError) -> Answer {
         try door.enter()
         defer { door.leave() }
-        try await check()
+        try await trust.check()
+        listen()
         return try await body()
     }
 
@@ -178,81 +169,8 @@ public final class RedisStore: JobStore {
         return Timestamp(microseconds: microseconds)
     }
 
-    // MARK: Trust
-
-    /// Looks at the server when that was not done on this connection or is long ago.
-    private func check() async throws(StoreError) {
-        let now = clock.uptime
-        let generation = client.generation
-        let (known, isFresh) = state.withLock { state in
-            let age = state.checkedAt.map { now - $0 } ?? .seconds(3600)
-            return (state.facts, state.generation == generation && generation > 0 && age < Self.recheck)
-        }
-        if isFresh, let known, known.refusal == nil { return }
-        let facts = try await look()
-        state.withLock { state in
-            (state.facts, state.checkedAt) = (facts, now)
-            state.generation = client.generation
-        }
-        if let refusal = facts.refusal { throw refusal }
-        listen()
-    }
-
-    private func look() async throws(StoreError) -> ServerFacts {
-        let meta = String(buffer: prefix) + "meta"
-        let questions = [
-            RedisCommand("INFO"),
-            RedisCommand("CONFIG", "GET", "maxmemory-policy", "appendonly", "appendfsync", "save"),
-            RedisCommand("HGET", meta, "schema"),
-        ]
-        let answers: [RESPValue]
-        do throws(RedisError) {
-            answers = try await client.send(questions)
-        } catch {
-            throw StoreError(redis: error, writes: false)
-        }
-        var settings: [String: String]?
-        if let words = answers[1].elements, words.count.isMultiple(of: 2) {
-            settings = [:]
-            for index in stride(from: 0, to: words.count, by: 2) {
-                if let name = words[index].text { settings?[name] = words[index + 1].text }
-            }
-        }
-        if case .error(let words) = answers[2] { throw Self.meaning(of: words) }
-        var facts = ServerFacts(info: answers[0].text, settings: settings)
-        if let schema = answers[2].integer {
-            facts.schema = Int(schema)
-        } else if facts.refusal == nil {
-            let mark = RedisCommand("HSETNX", meta, "schema", String(ServerFacts.schema))
-            do throws(RedisError) {
-                _ = try await client.send(mark)
-            } catch {
-                throw StoreError(redis: error, writes: false)
-            }
-        }
-        return facts
-    }
-
-    private static func meaning(of words: String) -> StoreError {
-        let word = words.split(separator: " ", maxSplits: 1).first.map(String.init)
-        return StoreError(redis: RedisError(.refused, words, word: word), writes: false)
-    }
-
     private func listen() {
-        guard configuration.wakeUp == .push else { return }
-        let isFirst = state.withLock { state in
-            defer { state.isListening = true }
-            return !state.isListening
-        }
-        if isFirst { subscriber.start() }
-    }
-}
-
-extension ServerFacts {
-    /// The description of a server that was never reached.
-    fileprivate var unknown: StoreDescription {
-        var description = description
-        description.warnings = ["the server was not reached yet, so nothing is known about it"]
-        return description
+        guard configuration.wakeUp == .push, !isListening.exchange(true, ordering: .relaxed) else { return }
+        subscriber.start()
     }
 }
