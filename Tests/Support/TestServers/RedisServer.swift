@@ -35,7 +35,7 @@ public final class RedisServer: Sendable {
     /// The certificates, when it speaks TLS.
     public let certificates: TestCertificates?
     private let arguments: [String]
-    private let process: Mutex<ServerProcess>
+    private let process: Mutex<WatchedProcess>
 
     private static let one = Mutex<RedisServer?>(nil)
 
@@ -60,9 +60,9 @@ public final class RedisServer: Sendable {
             "daemonize": "no", "loglevel": "notice",
         ]
         settings.merge(options.settings) { _, given in given }
-        var failure: any Error = ServerTrouble("no free port")
+        var failure: any Error = TestServerError("no free port")
         for _ in 0..<5 {
-            let port = try FreePort.find()
+            let port = try TestMachine.freePort()
             var all = settings
             if let certificates {
                 all.merge([
@@ -75,7 +75,7 @@ public final class RedisServer: Sendable {
             }
             let arguments = all.sorted { $0.key < $1.key }.flatMap { ["--\($0.key)", $0.value] }
             do {
-                let process = try ServerProcess(program, arguments, folder: folder, readyWhen: Self.sign)
+                let process = try WatchedProcess(program, arguments, folder: folder, readyWhen: Self.sign)
                 self.port = port
                 self.arguments = arguments
                 self.process = Mutex(process)
@@ -97,7 +97,7 @@ public final class RedisServer: Sendable {
 
     /// Starts it again on the same port and files, and waits until it has read them.
     public func start() throws {
-        let again = try ServerProcess(Self.program(), arguments, folder: folder, readyWhen: Self.sign)
+        let again = try WatchedProcess(Self.program(), arguments, folder: folder, readyWhen: Self.sign)
         process.withLock { $0 = again }
     }
 
@@ -115,6 +115,6 @@ public final class RedisServer: Sendable {
                 return "\(folder)/\(name)"
             }
         }
-        throw ServerTrouble("no redis-server on the PATH; install it: Scripts/dependencies.sh test")
+        throw TestServerError("no redis-server on the PATH; install it: Scripts/dependencies.sh test")
     }
 }

@@ -69,7 +69,7 @@ public struct TestCertificates: Sendable {
         try process.run()
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {
-            throw ServerTrouble("openssl \(arguments[0]) failed; install openssl: Scripts/dependencies.sh test")
+            throw TestServerError("openssl \(arguments[0]) failed; install openssl: Scripts/dependencies.sh test")
         }
     }
 }

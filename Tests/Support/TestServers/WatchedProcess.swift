@@ -62,7 +62,7 @@ public final class WatchedProcess: Sendable {
         while true {
             let (text, isOver) = state.withLock { ($0.text, $0.isOver) }
             if text.contains(sign) { return }
-            if isOver { throw ServerTrouble("\(program) did not start:\n\(text.suffix(2000))") }
+            if isOver { throw TestServerError("\(program) did not start:\n\(text.suffix(2000))") }
             changed.wait()
         }
     }
