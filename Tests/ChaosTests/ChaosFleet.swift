@@ -50,6 +50,8 @@ final class ChaosFleet: Sendable {
             return state.files
         }
         let file = folder.appending(path: "facts-\(number).jsonl").path
+        // Made here: a process may be killed before it comes to that.
+        _ = FileManager.default.createFile(atPath: file, contents: nil)
         return try FleetProcess(ChaosSettings(url: url, facts: file, isWorker: isWorker))
     }
 

@@ -11,9 +11,11 @@ import Testing
 
 @Suite("SQLite query plans", .timeLimit(.minutes(3)))
 struct SQLiteQueryPlanTests {
-    /// Statements that may walk a whole table: small ones, and the recount, which is made for it.
+    /// Statements that may walk a whole table: small ones, those that read the first rows of one and no more, and the
+    /// recount, which is made for it.
     private static let scans: Set<SQLiteQuery> = [
         .groupJobs, .allTallies, .allControls, .allWorkers, .newestAudit, .newestJobs, .lanesAfter,
+        .openExport, .anyDeparture, .oldestAudit, .oldestCounters,
     ]
 
     /// Statements that may sort: what is running and who works is little, and the recount walks everything anyway.
