@@ -147,7 +147,10 @@ struct PostgresErrorTests {
                 do { _ = try await store.counts() } catch let thrown as StoreError { error = thrown }
             }
             try await transaction.execute(
-                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                """
+                SELECT pg_cancel_backend(pid) FROM pg_stat_activity \
+                WHERE wait_event_type = 'Lock' AND query LIKE '%"\(bench.schema)".%'
+                """
             )
             _ = try? await blocked
             return error
