@@ -68,7 +68,7 @@ CREATE FUNCTION errand.insert_1(
     p_tag_ids uuid[],
     p_tag_words text[]
 ) RETURNS bigint
-LANGUAGE plpgsql
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_now bigint := errand.moment_1(p_at);

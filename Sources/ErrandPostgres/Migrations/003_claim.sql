@@ -3,30 +3,39 @@
 -- filled, or emptied, has statistics from another time. For the same reason a condition on a row that is found by its id
 -- or place says "state + 0": no partial index has that condition.
 
+-- All are PL/pgSQL, which keeps its plans in the session: SQL functions are planned at every call, which costs more than a
+-- claim.
+
 -- The lanes of a queue with names and versions that are known and not paused.
 CREATE FUNCTION errand.runnable_1(p_moment bigint, p_queue text, p_names text[], p_versions bigint[]) RETURNS integer[]
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 AS $$
-    SELECT coalesce(array_agg(l.lane), '{}')
-    FROM errand.lanes AS l JOIN unnest(p_names, p_versions) AS k (name, version) ON k.name = l.name
-    WHERE l.queue = p_queue AND l.version <= k.version AND NOT EXISTS (
-        SELECT FROM errand.controls AS c
-        WHERE (c.until IS NULL OR c.until > p_moment)
-            AND c.scope IN ('everything', 'queue:' || l.queue, 'name:' || l.name))
+BEGIN
+    RETURN (
+        SELECT coalesce(array_agg(l.lane), '{}')
+        FROM errand.lanes AS l JOIN unnest(p_names, p_versions) AS k (name, version) ON k.name = l.name
+        WHERE l.queue = p_queue AND l.version <= k.version AND NOT EXISTS (
+            SELECT FROM errand.controls AS c
+            WHERE (c.until IS NULL OR c.until > p_moment)
+                AND c.scope IN ('everything', 'queue:' || l.queue, 'name:' || l.name)));
+END
 $$;
 
 -- When the next job of these lanes is due: one look for each lane.
 CREATE FUNCTION errand.next_due_1(p_lanes integer[]) RETURNS bigint
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 AS $$
-    SELECT min(d.due_at) FROM unnest(p_lanes) AS l (lane) CROSS JOIN LATERAL (
-        SELECT j.due_at FROM errand.jobs AS j WHERE j.lane = l.lane AND j.due_at IS NOT NULL
-        ORDER BY j.due_at LIMIT 1) AS d
+BEGIN
+    RETURN (
+        SELECT min(d.due_at) FROM unnest(p_lanes) AS l (lane) CROSS JOIN LATERAL (
+            SELECT j.due_at FROM errand.jobs AS j WHERE j.lane = l.lane AND j.due_at IS NOT NULL
+            ORDER BY j.due_at LIMIT 1) AS d);
+END
 $$;
 
 -- Makes due jobs of these lanes ready, at most p_limit.
 CREATE FUNCTION errand.promote_1(p_moment bigint, p_lanes integer[], p_limit bigint) RETURNS bigint
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
     v_count bigint;
@@ -53,7 +62,7 @@ $$;
 
 -- Starts ready rows, which the caller has locked and looked at, under new leases.
 CREATE FUNCTION errand.start_1(p_moment bigint, p_worker uuid, p_tids tid[]) RETURNS SETOF errand.jobs
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
     v_minute bigint := floor(p_moment / 60000000.0);
@@ -101,7 +110,7 @@ CREATE FUNCTION errand.claim_1(
     p_versions bigint[],
     p_promotions bigint
 ) RETURNS SETOF errand.claimed_1
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
     v_now bigint := errand.moment_1(p_at);
@@ -245,7 +254,7 @@ CREATE FUNCTION errand.peek_1(
     p_versions bigint[],
     p_promotions bigint
 ) RETURNS bigint[]
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
     v_now bigint := errand.moment_1(p_at);
@@ -283,7 +292,7 @@ CREATE FUNCTION errand.offer_1(
     p_versions bigint[],
     p_ids uuid[]
 ) RETURNS SETOF errand.jobs
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
     v_lanes integer[];

@@ -12,7 +12,7 @@ CREATE FUNCTION errand.succeed_1(
     p_result_formats text[],
     p_results bytea[]
 ) RETURNS TABLE (r_moment bigint, r_missed uuid[])
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
     v_now bigint := errand.moment_1(p_at);
@@ -60,7 +60,7 @@ $$;
 -- worker although it does not list it.
 CREATE FUNCTION errand.beat_1(p_at bigint, p_worker uuid, p_ids uuid[], p_epochs bigint[], p_accounted bigint)
 RETURNS TABLE (r_kind integer, r_moment bigint, r_place bigint, r_id uuid, r_cancel text)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
     v_now bigint := errand.moment_1(p_at);
