@@ -51,7 +51,7 @@ local function cursor(queue, names, versions, width)
                     local key = P .. 'l:' .. queue .. '\0' .. names[index] .. '\0' .. version .. '\0' .. priority
                     lanes[#lanes + 1] = {
                         key = key, queue = queue, name = names[index], word = version .. '.' .. priority .. ';',
-                        bias = priority * 300000000, from = 0, at = 1, size = 0, width = width, passed = 0, taken = {},
+                        bias = priority * 300000000, from = 0, at = 1, size = 0, width = width, passed = 0, taken = {}, waits = {},
                     }
                 end
             end
@@ -157,16 +157,10 @@ local function start(list, worker)
         job.head = '\4' .. instantNow .. pack('>i8I4', epoch + 1, attempt + 1) .. worker .. sub(text, 38)
         heads[2 * index - 1], heads[2 * index] = job.id, job.head
         ids[index] = job.id
-        local kind = job.lane.kind
-        if not kind then
-            kind = kindOf(text)
-            job.lane.kind = kind
-        end
-        tally(kind, 3, -1)
-        tally(kind, 4, 1)
-        count(kind, 1, 0, 1)
-        count(kind, 9, bucket(now - job.since), 1)
-        table.insert(job.lane.taken, job.member)
+        if not job.lane.kind then job.lane.kind = kindOf(text) end
+        local wait, entry = bucket(now - job.since), job.lane
+        entry.waits[wait] = (entry.waits[wait] or 0) + 1
+        entry.taken[#entry.taken + 1] = job.member
     end
     callAll('HSET', P .. 'j', heads, 2)
     callAll('SADD', P .. 'h:' .. worker, ids, 1)
@@ -175,6 +169,11 @@ local function start(list, worker)
     for _, job in ipairs(list) do
         local entry = job.lane
         if #entry.taken > 0 then
+            tally(entry.kind, 3, -#entry.taken)
+            tally(entry.kind, 4, #entry.taken)
+            count(entry.kind, 1, 0, #entry.taken)
+            for wait, times in pairs(entry.waits) do count(entry.kind, 9, wait, times) end
+            entry.waits = {}
             if entry.passed == 0 then
                 call('ZREMRANGEBYRANK', entry.key, 0, #entry.taken - 1)
             else

@@ -12,7 +12,9 @@ for index = 1, n do ids[index] = ARGV[place + 5 * (index - 1)] end
 
 local known, letters, seen, facts = getAll(P .. 'j', ids), {}, {}, {}
 local heads, arguments, bodies, names = {}, {}, {}, {}
-local groups, timed, touched = {}, {}, {}
+local groups, timed, touched, used = {}, {}, {}, {}
+-- Numbers among the words of a command cost more than strings.
+local nowText = string.format('%.0f', now)
 local nowBytes = instant(now)
 local still = '\3' .. NONE .. string.rep('\0', 28) .. NONE
 local delayed = '\1' .. sub(still, 2)
@@ -25,7 +27,8 @@ local function read(tail)
     if found then return found end
     local length = unpackBytes('>I2', tail, 43)
     local kind = sub(tail, 45, 44 + length)
-    found = { kind = kind, queue = queueOf(kind), version = unpackBytes('>I4', tail, 31), scope = byte(tail, 30), lanes = {} }
+    found = { kind = kind, queue = queueOf(kind), version = unpackBytes('>I4', tail, 31), scope = byte(tail, 30), lanes = {},
+        ready = 0, delayed = 0 }
     if found.scope == 0 then
         facts[tail] = found
     else
@@ -82,7 +85,7 @@ for index = 1, n do
         heads[2 * stored + 2] = (isReady and still or delayed) .. sub(wishes, 1, 2) .. (isReady and nowBytes or instant(runAt))
             .. sub(member, 1, 8) .. nowBytes .. startBy .. deadline .. tail
         arguments[2 * stored + 1], arguments[2 * stored + 2] = id, ARGV[at + 3]
-        names[2 * stored + 1], names[2 * stored + 2] = 0, id
+        names[2 * stored + 1], names[2 * stored + 2] = '0', id
         if has(flags, 64) then
             bodies[#bodies + 1] = id
             bodies[#bodies + 1] = ARGV[at + 4]
@@ -103,7 +106,7 @@ for index = 1, n do
             group = {}
             groups[key] = group
         end
-        group[#group + 1] = isReady and now or string.format('%.0f', runAt)
+        group[#group + 1] = isReady and nowText or string.format('%.0f', runAt)
         group[#group + 1] = member
         if fact.key then
             call('HSET', P .. 'u', fact.key, id .. NOBODY .. (ttl and instant(ttl) or NONE) .. (isReady and '\3' or '\1'))
@@ -113,15 +116,20 @@ for index = 1, n do
                 call('ZREM', P .. 'k', fact.key)
             end
         end
-        tally(fact.kind, isReady and 3 or 1, 1)
-        count(fact.kind, 0, 0, 1)
-        touched[fact.queue] = true
+        if isReady then fact.ready = fact.ready + 1 else fact.delayed = fact.delayed + 1 end
+        used[fact] = true
         letters[index] = 's'
         seen[id] = index
         stored = stored + 1
     end
 end
 place = place + 5 * n
+for fact in pairs(used) do
+    tally(fact.kind, 3, fact.ready)
+    tally(fact.kind, 1, fact.delayed)
+    count(fact.kind, 0, 0, fact.ready + fact.delayed)
+    touched[fact.queue] = true
+end
 
 if stored > 0 then
     callAll('HSET', P .. 'j', heads, 2)
@@ -174,4 +182,4 @@ if stored > 0 then
         say('w' .. origin .. table.concat(queues, '\0'))
     end
 end
-return { string.format('%.0f', now), table.concat(letters) }
+return { nowText, table.concat(letters) }

@@ -46,7 +46,7 @@ for index, id in ipairs(ids) do
         kind = kindOf(head)
         local known = kinds[kind]
         if not known then
-            known = { queue = queueOf(kind), ids = {} }
+            known = { queue = queueOf(kind), ids = {}, runs = {} }
             kinds[kind] = known
         end
         written[#written + 1] = id
@@ -61,7 +61,7 @@ for index, id in ipairs(ids) do
         if startedAt ~= lastStart then
             lastStart, lastBucket = startedAt, bucket(now - unpackBytes('>i8', startedAt))
         end
-        count(kind, 10, lastBucket, 1)
+        known.runs[lastBucket] = (known.runs[lastBucket] or 0) + 1
         if result ~= '' then
             local till = now + unpackBytes('>i8', head, 122)
             if till > now then
@@ -84,6 +84,7 @@ if #written > 0 then
         tally(kind, 4, -number)
         tally(kind, 5, number)
         count(kind, 2, 0, number)
+        for ran, times in pairs(known.runs) do count(kind, 10, ran, times) end
     end
     for worker, list in pairs(gone) do callAll('SREM', P .. 'h:' .. worker, list, 1) end
     if #results > 0 then
