@@ -73,6 +73,7 @@ final class PostgresFacts: Sendable {
                 durability: known.durability,
                 isShared: true,
                 hasTransactions: true,
+                isMovable: false,
                 warnings: known.warnings + warnings
             )
         }

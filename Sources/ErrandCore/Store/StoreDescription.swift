@@ -30,6 +30,8 @@ public struct StoreDescription: Sendable, Hashable {
     public var isShared: Bool
     /// Whether jobs can be inserted in the caller's own transaction.
     public var hasTransactions: Bool
+    /// Whether jobs can be moved from and to it; see ``JobStore/export(_:)``.
+    public var isMovable: Bool
     /// Things an operator should know, each a sentence; empty when all is well.
     public var warnings: [String]
 
@@ -41,6 +43,7 @@ public struct StoreDescription: Sendable, Hashable {
         durability: Durability,
         isShared: Bool,
         hasTransactions: Bool,
+        isMovable: Bool = true,
         warnings: [String] = []
     ) {
         self.engine = engine
@@ -49,6 +52,7 @@ public struct StoreDescription: Sendable, Hashable {
         self.durability = durability
         self.isShared = isShared
         self.hasTransactions = hasTransactions
+        self.isMovable = isMovable
         self.warnings = warnings
     }
 }

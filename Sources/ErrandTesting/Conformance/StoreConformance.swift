@@ -28,12 +28,20 @@ public enum StoreConformance {
         /// What it must do, as a sentence.
         public let name: String
         private let needsReopen: Bool
+        private var needsMoves = false
         private let body: @Sendable (StoreBench) async throws -> Void
 
         init(_ name: String, needsReopen: Bool = false, _ body: @escaping @Sendable (StoreBench) async throws -> Void) {
             self.name = name
             self.needsReopen = needsReopen
             self.body = body
+        }
+
+        /// The same for a store that jobs are moved from and to; one that says it is not must refuse.
+        var aboutMoves: Case {
+            var copy = self
+            copy.needsMoves = true
+            return copy
         }
 
         /// The sentence, for the test report.
@@ -48,7 +56,11 @@ public enum StoreConformance {
             let clock = ManualClock()
             let bench = StoreBench(name, store: try await make(clock), clock: clock, reopen: reopen)
             do {
-                try await body(bench)
+                if needsMoves, await !bench.store.describe().isMovable {
+                    await bench.refuses(.unsupported, "export") { _ = try await bench.export() }
+                } else {
+                    try await body(bench)
+                }
             } catch {
                 try? await bench.store.close()
                 Issue.record("\(name): threw \(error)")
@@ -64,5 +76,5 @@ public enum StoreConformance {
         + settleCases + refusalCases + fencingCases + historyCases + resultCases + workerCases + rescueCases
         + uniqueCases + conflictCases + followUpCases + operateCases + bulkCases + matrixCases
         + inspectCases + listCases + seriesCases + maintainCases + retentionCases + signalCases
-        + moveCases + arrivalCases + reopenCases + raceCases + randomCases
+        + (moveCases + arrivalCases).map(\.aboutMoves) + reopenCases + raceCases + randomCases
 }
