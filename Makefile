@@ -1,8 +1,9 @@
 # Thin on purpose: the work is in Scripts/, which runs without make too.
-.PHONY: help demo test test-tsan bench soak check format clean
+.PHONY: help demo demo-postgres demo-redis test test-tsan bench soak check format clean
 
 help:
 	@echo 'make demo       build and run the example service (PORT=8080)'
+	@echo 'make demo-postgres, make demo-redis: the same on a private server, with two worker processes'
 	@echo 'make test       build and run every test'
 	@echo 'make test-tsan  the same under the thread sanitizer'
 	@echo 'make bench      figures beside the limits of the engines, in release mode'
@@ -13,6 +14,12 @@ help:
 
 demo:
 	@exec Scripts/demo.sh
+
+demo-postgres:
+	@exec Scripts/demo-servers.sh postgres
+
+demo-redis:
+	@exec Scripts/demo-servers.sh redis
 
 test:
 	@exec Scripts/test.sh

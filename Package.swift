@@ -83,7 +83,8 @@ let package = Package(
         .executableTarget(
             name: "Signup",
             dependencies: [
-                "Errand", "ErrandSQLite", "ErrandHummingbird", configuration, hummingbird, log, nio, nioHTTP1,
+                "Errand", "ErrandSQLite", "ErrandPostgres", "ErrandRedis", "ErrandHummingbird", configuration,
+                hummingbird, log, nio, nioHTTP1,
                 httpTypes, lifecycle, unixSignals, asyncHTTPClient,
             ],
             path: "Examples/Signup"

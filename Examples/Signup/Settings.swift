@@ -13,6 +13,7 @@ import Logging
 /// | `HOST` | `127.0.0.1` | address to listen on |
 /// | `PORT` | `8080` | port to listen on; 0 for any free one |
 /// | `ROLE` | `all` | what the process does: `web` answers requests, `worker` runs jobs, `all` does both |
+/// | `ERRAND_STORE` | none | server of the jobs: `postgres://…` or `redis://…`; without it the file below |
 /// | `DATABASE` | `signup.db` | file of the jobs |
 /// | `DURABILITY` | `powerLoss` | what an answered request survives: `powerLoss` or `processCrash` |
 /// | `MAIL_FOLDER` | `mail` | where mails go, as files |
@@ -34,6 +35,7 @@ struct Settings: Sendable {
     var host: String
     var port: Int
     var role: Role
+    var store: String?
     var database: String
     var durability: StoreDescription.Durability
     var mailFolder: URL
@@ -57,6 +59,7 @@ struct Settings: Sendable {
         host = reader.text("HOST", default: "127.0.0.1")
         port = reader.integer("PORT", in: 0...65_535, default: 8080)
         role = reader.choice("ROLE", Role.allCases, named: \.rawValue, default: .all)
+        store = reader.storeAddress("ERRAND_STORE")
         database = reader.text("DATABASE", default: "signup.db")
         durability = reader.choice("DURABILITY", [.powerLoss, .processCrash], named: \.rawValue, default: .powerLoss)
         mailFolder = URL(filePath: reader.text("MAIL_FOLDER", default: "mail"), directoryHint: .isDirectory)

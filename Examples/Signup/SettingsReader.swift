@@ -57,6 +57,15 @@ struct SettingsReader {
         return nil
     }
 
+    mutating func storeAddress(_ key: String) -> String? {
+        guard let text = optionalText(key) else { return nil }
+        if ["postgres://", "postgresql://", "redis://", "rediss://"].contains(where: text.hasPrefix) { return text }
+        // Not the text itself: an address may hold a password.
+        let scheme = text.split(separator: ":").first.map(String.init) ?? ""
+        fail(key, "\(scheme):…", "write postgres://… or redis://…, or leave it out for a file of this machine")
+        return nil
+    }
+
     mutating func mailAddress(_ key: String, default standard: String) -> String {
         let text = text(key, default: standard)
         if let problem = EmailAddress.problem(with: text) { fail(key, text, problem) }

@@ -3,6 +3,8 @@
 
 import Configuration
 import Errand
+import ErrandPostgres
+import ErrandRedis
 import ErrandSQLite
 import Foundation
 import Hummingbird
@@ -70,10 +72,13 @@ struct SignupApp {
 
     private static func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
 
-    private static func openStore(_ settings: Settings) throws -> SQLiteStore {
-        try SQLiteStore(
-            path: settings.database,
-            configuration: SQLiteConfiguration(durability: settings.durability)
-        )
+    private static func openStore(_ settings: Settings) throws -> any JobStore {
+        guard let address = settings.store else {
+            return try SQLiteStore(
+                path: settings.database,
+                configuration: SQLiteConfiguration(durability: settings.durability)
+            )
+        }
+        return address.hasPrefix("redis") ? try RedisStore(url: address) : try PostgresStore(url: address)
     }
 }

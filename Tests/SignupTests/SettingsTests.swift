@@ -35,6 +35,7 @@ struct SettingsTests {
             "WORKER_DEAD_AFTER_MS": "900", "WORKER_MAINTENANCE_MS": "50", "SHUTDOWN_CANCEL_AFTER_MS": "1",
             "SHUTDOWN_GIVE_BACK_AFTER_MS": "2", "SHUTDOWN_EXIT_AFTER_MS": "3", "RUN_LEDGER": "l", "LOG_LEVEL": "debug",
             "ROLE": "worker",
+            "ERRAND_STORE": "rediss://queue.example.com",
         ])
         #expect(settings.port == 0 && settings.host == "0.0.0.0" && settings.database == "a.db")
         #expect(settings.durability == .processCrash)
@@ -45,6 +46,7 @@ struct SettingsTests {
         #expect(settings.worker.deadAfter == .milliseconds(900))
         #expect(settings.worker.shutdown.exitAfter == .milliseconds(3))
         #expect(settings.runLedger == "l" && settings.logLevel == .debug && settings.role == .worker)
+        #expect(settings.store == "rediss://queue.example.com")
     }
 
     @Test(
@@ -52,6 +54,7 @@ struct SettingsTests {
         arguments: [
             ("PORT", "eighty", "from 0 to 65535"), ("PORT", "70000", "from 0 to 65535"),
             ("WORKER_CONCURRENCY", "0", "from 1"), ("ROLE", "boss", "all, web, worker"),
+            ("ERRAND_STORE", "mysql://localhost/jobs", "postgres://… or redis://…"),
             ("DURABILITY", "none", "powerLoss, processCrash"),
             ("WEBHOOK_URL", "example.com", "web address"), ("WEBHOOK_URL", "ftp://example.com", "web address"),
             ("MAIL_FROM", "nobody", "address"), ("LOG_LEVEL", "loud", "trace, debug"),
