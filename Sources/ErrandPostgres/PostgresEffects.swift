@@ -45,6 +45,13 @@ struct PostgresEffects: Sendable {
         controls = controls || other.controls
     }
 
+    /// Forgets the older of very many ends, so that what waits to be told stays small: whoever waits for one polls.
+    mutating func keepFew() {
+        if finished.count > Self.mostFinished { finished.removeFirst(finished.count - Self.mostFinished) }
+    }
+
+    private static let mostFinished = 1000
+
     /// Whether anybody would like to know.
     var isOfInterest: Bool { !work.isEmpty || !cancelled.isEmpty || !finished.isEmpty || controls }
 

@@ -108,9 +108,11 @@ final class PostgresSignals: Sendable {
     /// Tells the other processes, soon.
     func tell(_ effects: PostgresEffects) {
         let rings = state.withLock { state in
-            guard state.mode == .listening else { return false }
+            // While the connection is being made it waits; who polls tells nobody.
+            guard state.mode == .listening || state.mode == .starting else { return false }
             let isFirst = !state.pending.isOfInterest
             state.pending.merge(effects)
+            state.pending.keepFew()
             return isFirst
         }
         if rings { bell?.ring() }

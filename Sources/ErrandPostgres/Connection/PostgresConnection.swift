@@ -33,10 +33,16 @@ public actor PostgresConnection {
     deinit { thread.end() }
 
     /// Connects.
-    /// - Parameter address: What libpq takes; what it leaves out comes from the environment (`PGHOST` …).
+    /// - Parameters:
+    ///   - address: What libpq takes; what it leaves out comes from the environment (`PGHOST` …).
+    ///   - patience: How long one statement may take before the server is asked to stop it, and, when even that brings no
+    ///     answer, the connection is given up. 10 minutes.
     /// - Throws: ``/ErrandCore/StoreError`` that says what is wrong: host, password, database, TLS.
-    public static func connect(_ address: String) async throws -> PostgresConnection {
-        let connection = PostgresConnection(PostgresLink.Target(address: address))
+    public static func connect(
+        _ address: String,
+        patience: Duration = .seconds(600)
+    ) async throws -> PostgresConnection {
+        let connection = PostgresConnection(PostgresLink.Target(address: address, patience: patience))
         do {
             try await connection.open { _ in }
         } catch {
