@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Synchronization
 
 /// A certificate with a real chain (root, issuer, server), made for one test run.
 public struct TestCertificates: Sendable {
@@ -66,7 +67,7 @@ public struct TestCertificates: Sendable {
         process.currentDirectoryURL = URL(fileURLWithPath: folder)
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try WatchedProcess.spawning.withLock { _ in try process.run() }
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {
             throw TestServerError("openssl \(arguments[0]) failed; install openssl: Scripts/dependencies.sh test")

@@ -32,7 +32,9 @@ public final class WatchedProcess: Sendable {
         [ "$word" = keep ] || rm -rf "$folder"
         """
 
-    private static let spawning = Mutex(())
+    /// Held while a process is started: one that is started meanwhile would inherit the socket by which the end of the
+    /// first is noticed, and a server would keep it open.
+    static let spawning = Mutex(())
 
     private let input = Pipe()
     private let output = Pipe()
