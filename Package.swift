@@ -129,7 +129,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "ChaosProcess",
-            dependencies: ["Errand", "ErrandSQLite", "ErrandTesting", log],
+            dependencies: ["Errand", "ErrandSQLite", "ErrandPostgres", "ErrandRedis", "ErrandTesting", log],
             path: "Tests/Support/ChaosProcess"
         ),
         .testTarget(name: "ChaosTests", dependencies: ["Errand", "ErrandTesting", "ChaosProcess", "TestServers"]),

@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Errand
+import ErrandPostgres
+import ErrandRedis
 import ErrandSQLite
 import Foundation
 
 /// The store that a URL names, for every process of a chaos run.
 package enum ChaosStore {
-    /// Opens it: `sqlite:/path/of/the/file`. Each engine has its scheme here. `flawed-` and the name of a flaw and `+`
+    /// Opens it: `sqlite:/path/of/the/file`, `postgres://…`, `redis://…`. Each engine has its scheme here. `flawed-` and the name of a flaw and `+`
     /// before it make a store that is broken.
     package static func open(_ url: String) async throws -> any JobStore {
         if url.hasPrefix("flawed-"), let end = url.firstIndex(of: "+") {
@@ -25,6 +27,8 @@ package enum ChaosStore {
                 path: String(url.dropFirst(scheme.count + 1)),
                 configuration: SQLiteConfiguration(durability: .processCrash)
             )
+        case "postgres": return try PostgresStore(url: url)
+        case "redis": return try RedisStore(url: url)
         default:
             throw StoreError(.unsupported, "no store has the scheme '\(scheme)'; add it to ChaosStore")
         }
