@@ -4,8 +4,12 @@
 extension RedisClient {
     /// Runs a script some times, each with arguments of its own, without waiting in between.
     ///
-    /// - Parameter arguments: Adds the keys and arguments of one of them; called again for one that the server did nothing
-    ///   about because it had forgotten the script.
+    /// - Parameters:
+    ///   - script: What to run.
+    ///   - keys: How many of the arguments of each are keys.
+    ///   - times: How often.
+    ///   - arguments: Adds the keys and arguments of one of them; called again for one that the server did nothing about
+    ///     because it had forgotten the script.
     /// - Throws: ``RedisError``, that of any of them; then some may have been carried out, and unless none was the code is
     ///   ``RedisError/Code/outcomeUnknown``.
     public func run(

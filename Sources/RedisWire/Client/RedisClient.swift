@@ -97,7 +97,11 @@ public final class RedisClient: Sendable {
     /// Runs a script; `arguments` adds keys and arguments behind it.
     ///
     /// The script is sent to the server when it does not have it. A user who may not load scripts runs it all the same.
-    /// - Parameter keys: How many of the arguments are keys.
+    /// - Parameters:
+    ///   - script: What to run.
+    ///   - keys: How many of the arguments are keys.
+    ///   - capacity: About how many bytes the arguments take, so that the command is made in one piece.
+    ///   - arguments: Adds them, keys first.
     /// - Throws: ``RedisError``.
     public func run(
         _ script: RedisScript,

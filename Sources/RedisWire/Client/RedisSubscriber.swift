@@ -44,7 +44,11 @@ public final class RedisSubscriber: Sendable {
     private static let silence: Duration = .seconds(15)
 
     /// A subscription to these channels that begins with ``start()`` and shares the thread of `client`.
-    /// - Parameter hear: Called on the connection's thread; must be short.
+    /// - Parameters:
+    ///   - channels: What to hear of.
+    ///   - client: Whose server, settings and thread it shares.
+    ///   - chance: Makes the jitter of reconnects.
+    ///   - hear: Called on the connection's thread; must be short.
     public init(
         _ channels: [String],
         beside client: RedisClient,
