@@ -56,7 +56,9 @@ server_port=$(free_port)
 
 start_postgres() {
     local binaries as=() tries
-    binaries=$(dirname "$(command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -1)")
+    # Debian keeps the server's programs off the PATH.
+    binaries=$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -1) || true
+    binaries=$(dirname "${binaries:-$(readlink -f "$(command -v initdb)")}")
     # PostgreSQL refuses to run as root.
     if [[ $(id -u) -eq 0 ]]; then
         chown postgres "$folder"
