@@ -1,6 +1,7 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
+import ErrandCore
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -98,9 +99,21 @@ public final class FaultProxy: Sendable {
             try await listener?.close()
             endConnections()
         } else if mode != .refuse, was == .refuse {
-            let again = try await Self.listen(on: port) { [self] in accept($0) }
+            let again = try await listenAgain()
             state.withLock { $0.listener = again }
         }
+    }
+
+    /// While nobody listened, a client's own end may have been given the port: that passes.
+    private func listenAgain() async throws -> any Channel {
+        for _ in 0..<200 {
+            do {
+                return try await Self.listen(on: port) { [self] in accept($0) }
+            } catch let error as IOError where error.errnoCode == EADDRINUSE {
+                try await SystemClock.shared.sleep(for: .milliseconds(50))
+            }
+        }
+        return try await Self.listen(on: port) { [self] in accept($0) }
     }
 
     /// Cuts once: at the `number`-th request or answer from now, counting only conversations whose request holds `words`.
