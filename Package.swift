@@ -94,9 +94,10 @@ let package = Package(
             name: "ErrandTests",
             dependencies: ["Errand", "ErrandTesting", inMemoryLogging, metricsTestKit, inMemoryTracing]
         ),
+        .target(name: "SpawnActions", path: "Tests/Support/SpawnActions"),
         .target(
             name: "TestServers",
-            dependencies: ["ErrandCore", nio, nioPosix],
+            dependencies: ["ErrandCore", "SpawnActions", nio, nioPosix],
             path: "Tests/Support/TestServers"
         ),
         .testTarget(name: "TestServersTests", dependencies: ["TestServers", nio, nioPosix]),

@@ -3,6 +3,7 @@
 
 import Foundation
 import Synchronization
+import TestServers
 import Testing
 
 @testable import ChaosProcess
@@ -15,110 +16,49 @@ import Darwin
 
 /// A running program of Tests/Support/ChaosProcess.
 final class FleetProcess: Sendable {
-    private struct State {
-        var rest = ""
-        var lines: [String] = []
-        var isOver = false
-        var waiters: [(line: String?, continuation: CheckedContinuation<Bool, Never>)] = []
-    }
-
     let settings: ChaosSettings
-    private let process: Process
-    private let input: FileHandle
-    private let state = Mutex(State())
+    private let process: ChildProcess
+    private let talk: FleetTalk
 
     /// Starts it; it is at work when it has said `ready`.
     init(_ settings: ChaosSettings) throws {
         self.settings = settings
-        let (process, input, output) = (Process(), Pipe(), Pipe())
-        process.executableURL = try Self.program()
-        process.arguments = [try settings.argument]
-        process.standardInput = input
-        process.standardOutput = output
-        self.process = process
-        self.input = input.fileHandleForWriting
-        output.fileHandleForReading.readabilityHandler = { [weak self] handle in
-            let data = handle.availableData
-            if data.isEmpty {
-                handle.readabilityHandler = nil
-            } else {
-                self?.heard(String(decoding: data, as: UTF8.self))
-            }
-        }
-        process.terminationHandler = { [weak self] _ in self?.ended() }
-        try process.run()
+        let talk = FleetTalk()
+        var setup = ChildProcess.Setup()
+        (setup.isFed, setup.keepsErrors) = (true, true)
+        setup.hear = { talk.heard($0) }
+        setup.ended = { talk.ended() }
+        self.talk = talk
+        process = try ChildProcess(Self.program().path, [settings.argument], setup)
     }
 
     /// Says a line to it; a dead process does not hear.
-    func tell(_ line: String) { try? input.write(contentsOf: Data("\(line)\n".utf8)) }
+    func tell(_ line: String) { process.tell(line) }
 
     /// Waits until it says this line.
-    /// - Returns: False when it ended without.
-    func until(_ line: String) async -> Bool { await wait(for: line) }
+    /// - Returns: False when it ended without, or the caller was cancelled.
+    func until(_ line: String) async -> Bool { await talk.wait(for: line) }
 
     /// Whether it has said this line.
-    func hasSaid(_ line: String) -> Bool { state.withLock { $0.lines.contains(line) } }
+    func hasSaid(_ line: String) -> Bool { talk.hasSaid(line) }
 
     /// Ends it as a crash would.
     func kill() async {
-        signal(SIGKILL)
-        _ = await wait(for: nil)
+        process.signal(SIGKILL)
+        _ = await talk.wait(for: nil)
     }
 
     /// Stops it where it is, until ``thaw()``.
-    func freeze() { signal(SIGSTOP) }
+    func freeze() { process.signal(SIGSTOP) }
 
-    func thaw() { signal(SIGCONT) }
+    func thaw() { process.signal(SIGCONT) }
 
     /// Lets it end in peace.
     /// - Returns: How it ended; 0 is well.
     func end() async -> Int32 {
-        try? input.close()
-        _ = await wait(for: nil)
-        return process.terminationStatus
-    }
-
-    private func signal(_ number: Int32) {
-        guard process.isRunning else { return }
-        #if canImport(Glibc)
-        _ = Glibc.kill(process.processIdentifier, number)
-        #elseif canImport(Darwin)
-        _ = Darwin.kill(process.processIdentifier, number)
-        #endif
-    }
-
-    private func heard(_ text: String) {
-        let due = state.withLock { state in
-            var lines = (state.rest + text).split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-            state.rest = lines.popLast() ?? ""
-            state.lines += lines
-            let due = state.waiters.filter { waiter in waiter.line.map(lines.contains) ?? false }
-            state.waiters.removeAll { waiter in waiter.line.map(lines.contains) ?? false }
-            return due
-        }
-        for waiter in due { waiter.continuation.resume(returning: true) }
-    }
-
-    private func ended() {
-        let waiters = state.withLock { state in
-            state.isOver = true
-            defer { state.waiters = [] }
-            return state.waiters
-        }
-        for waiter in waiters { waiter.continuation.resume(returning: false) }
-    }
-
-    /// Waits for a line, or with `nil` for the end.
-    private func wait(for line: String?) async -> Bool {
-        await withCheckedContinuation { continuation in
-            let answer: Bool? = state.withLock { state in
-                if let line, state.lines.contains(line) { return true }
-                if state.isOver { return false }
-                state.waiters.append((line, continuation))
-                return nil
-            }
-            if let answer { continuation.resume(returning: answer) }
-        }
+        process.closeInput()
+        _ = await talk.wait(for: nil)
+        return process.status ?? -1
     }
 
     /// The program, in the folder of the products that this test bundle was built into.

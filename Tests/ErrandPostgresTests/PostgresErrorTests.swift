@@ -63,8 +63,8 @@ struct PostgresErrorTests {
     func place() async throws {
         let server = try PostgresServer.shared()
         try await expect(.unavailable, "host of PostgreSQL is unknown", from: "postgres://no-such-host.invalid/x")
-        let free = try TestMachine.freePort()
-        try await expect(.unavailable, "cannot be reached", from: "postgres://127.0.0.1:\(free)/x")
+        let free = try ReservedPort()
+        try await expect(.unavailable, "cannot be reached", from: "postgres://127.0.0.1:\(free.number)/x")
         try await expect(.notFound, "database does not exist", from: server.url(database: "nowhere"))
     }
 

@@ -131,9 +131,7 @@ struct PostgresFunctionTests {
         let file = "\(bench.server.folder)/\(bench.schema).py"
         try script.write(toFile: file, atomically: false, encoding: .utf8)
         let python = try Self.python()
-        let output = "\(file).out"
-        try ServerProcess.run(python, [file, bench.server.url()], log: output)
-        let kept = try String(contentsOfFile: output, encoding: .utf8).split(separator: "\n")
+        let kept = try ChildProcess.run(python, [file, bench.server.url()]).split(separator: "\n")
             .compactMap { JobID(String($0)) }
         #expect(kept.count > 60 && kept.count < 140)
         let worker = try await bench.worker(in: store)
@@ -152,7 +150,7 @@ struct PostgresFunctionTests {
             let python = "\(folder)/python3"
             guard !tried.contains(python), FileManager.default.isExecutableFile(atPath: python) else { continue }
             tried.append(python)
-            if (try? ServerProcess.run(python, ["-c", "import psycopg"], log: "/dev/null")) != nil { return python }
+            if (try? ChildProcess.run(python, ["-c", "import psycopg"])) != nil { return python }
         }
         throw TestServerError("no Python with psycopg is installed; install it: apt-get install python3-psycopg")
     }

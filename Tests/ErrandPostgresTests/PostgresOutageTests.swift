@@ -90,9 +90,9 @@ struct PostgresOutageTests {
 
     @Test("while the server is away calls fail at once")
     func breaker() async throws {
-        let free = try TestMachine.freePort()
+        let free = try ReservedPort()
         let bench = try PostgresBench()
-        let store = try bench.open("postgres://127.0.0.1:\(free)/x")
+        let store = try bench.open("postgres://127.0.0.1:\(free.number)/x")
         let start = SystemClock.shared.uptime
         for _ in 0..<200 { _ = await storeError("a call") { _ = try await store.counts() } }
         #expect(SystemClock.shared.uptime - start < .seconds(5))

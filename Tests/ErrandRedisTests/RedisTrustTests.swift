@@ -99,10 +99,11 @@ struct RedisTrustTests {
         let server = try RedisServer(.init(["requirepass": "pw"]))
         defer { server.kill() }
         let bench = try Bench(server)
+        let nobody = try ReservedPort()
         for (url, words) in [
             ("redis://:no@127.0.0.1:\(server.port)", "password"),
             ("redis://127.0.0.1:\(server.port)", "asks for a password"),
-            ("redis://127.0.0.1:\(try TestMachine.freePort())", "cannot be reached"),
+            ("redis://127.0.0.1:\(nobody.number)", "cannot be reached"),
             ("redis://no-such-host.invalid:6379", "cannot be reached"),
         ] {
             let store = try bench.open(url)

@@ -150,7 +150,8 @@ struct RedisClientTests {
 
     @Test("nobody listens: refused at once, with the address and no password")
     func nobody() async throws {
-        let port = try TestMachine.freePort()
+        let reserved = try ReservedPort()
+        let port = reserved.number
         let client = RedisClient(RedisConfiguration(try RedisAddress(url: "redis://:topsecret@127.0.0.1:\(port)")))
         let error = await failure { () throws(RedisError) in _ = try await client.send(RedisCommand("PING")) }
         #expect(error?.code == .notSent)

@@ -59,31 +59,23 @@ public final class FaultProxy: Sendable {
         var waiters: [(cuts: Int, continuation: CheckedContinuation<Void, Never>)] = []
     }
 
-    /// The port to connect to, the same for as long as the proxy lives.
-    public let port: Int
+    private let reserved: ReservedPort
     private let target: Target
-    let state: Mutex<State>
+    let state = Mutex(State())
 
     /// Starts a proxy on a free port.
     public static func start(to target: Target) async throws -> FaultProxy {
-        let early = Mutex<FaultProxy?>(nil)
-        let listener = try await Self.listen(on: 0) { channel in
-            guard let proxy = early.withLock({ $0 }) else {
-                return channel.eventLoop.makeFailedFuture(ChannelError.eof)
-            }
-            return proxy.accept(channel)
-        }
-        guard let port = listener.localAddress?.port else { throw ChannelError.unknownLocalAddress }
-        let proxy = FaultProxy(port: port, target: target, listener: listener)
-        early.withLock { $0 = proxy }
+        let proxy = FaultProxy(try ReservedPort(), target)
+        try await proxy.listen()
         return proxy
     }
 
-    private init(port: Int, target: Target, listener: any Channel) {
-        self.port = port
-        self.target = target
-        state = Mutex(State(listener: listener))
+    private init(_ reserved: ReservedPort, _ target: Target) {
+        (self.reserved, self.target) = (reserved, target)
     }
+
+    /// The port to connect to, the same for as long as the proxy lives.
+    public var port: Int { reserved.number }
 
     /// What was seen since the start.
     public var counts: Counts { state.withLock { $0.plan.counts } }
@@ -99,21 +91,8 @@ public final class FaultProxy: Sendable {
             try await listener?.close()
             endConnections()
         } else if mode != .refuse, was == .refuse {
-            let again = try await listenAgain()
-            state.withLock { $0.listener = again }
+            try await listen()
         }
-    }
-
-    /// While nobody listened, a client's own end may have been given the port: that passes.
-    private func listenAgain() async throws -> any Channel {
-        for _ in 0..<200 {
-            do {
-                return try await Self.listen(on: port) { [self] in accept($0) }
-            } catch let error as IOError where error.errnoCode == EADDRINUSE {
-                try await SystemClock.shared.sleep(for: .milliseconds(50))
-            }
-        }
-        return try await Self.listen(on: port) { [self] in accept($0) }
     }
 
     /// Cuts once: at the `number`-th request or answer from now, counting only conversations whose request holds `words`.
@@ -173,15 +152,13 @@ public final class FaultProxy: Sendable {
 
     // MARK: Connections
 
-    private static func listen(
-        on port: Int,
-        _ accept: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
-    ) async throws -> any Channel {
-        try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+    private func listen() async throws {
+        let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelInitializer(accept)
+            .childChannelInitializer { [self] in accept($0) }
             .bind(host: "127.0.0.1", port: port)
             .get()
+        state.withLock { $0.listener = listener }
     }
 
     private func accept(_ client: any Channel) -> EventLoopFuture<Void> {

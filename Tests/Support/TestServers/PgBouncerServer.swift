@@ -12,9 +12,9 @@ public import Darwin
 
 /// A private PgBouncer in transaction mode before a ``PostgresServer``.
 public final class PgBouncerServer: Sendable {
-    public let port: Int
     private let folder: String
-    private let process = Mutex<ServerProcess?>(nil)
+    private let reserved: ReservedPort
+    private let process = Mutex<ChildProcess?>(nil)
     private let program: String
 
     private static let made = Mutex<Result<PgBouncerServer, TestServerError>?>(nil)
@@ -41,13 +41,13 @@ public final class PgBouncerServer: Sendable {
             install: "apt-get install pgbouncer (or brew install pgbouncer)"
         )
         folder = try TestMachine.folder("bouncer")
-        port = try TestMachine.freePort()
+        reserved = try ReservedPort()
         let settings = """
             [databases]
             * = host=127.0.0.1 port=\(server.port)
             [pgbouncer]
             listen_addr = 127.0.0.1
-            listen_port = \(port)
+            listen_port = \(reserved.number)
             unix_socket_dir =
             auth_type = any
             pool_mode = transaction
@@ -64,35 +64,14 @@ public final class PgBouncerServer: Sendable {
     }
 
     public func start() throws {
-        let started = try ServerProcess(
-            program,
-            ["\(folder)/pgbouncer.ini"],
-            log: "\(folder)/log",
-            user: TestMachine.serverUser
-        )
+        var setup = ChildProcess.Setup()
+        setup.user = TestMachine.serverUser
+        let started = try ChildProcess(program, ["\(folder)/pgbouncer.ini"], setup)
         process.withLock { $0 = started }
-        for _ in 0..<200 {
-            if Self.answers(port) { return }
-            if started.hasEnded { break }
-            poll(nil, 0, 25)
-        }
-        let text = (try? String(contentsOfFile: "\(folder)/log", encoding: .utf8)) ?? ""
-        throw TestServerError("PgBouncer did not start: \(text.suffix(2000))")
+        try started.until("process up")
     }
 
-    private static func answers(_ port: Int) -> Bool {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        address.sin_port = UInt16(port).bigEndian
-        return withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
-                connect(descriptor, raw, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
-    }
+    public var port: Int { reserved.number }
 
     public func url(database: String = "postgres", user: String = "errand") -> String {
         "postgres://\(user)@127.0.0.1:\(port)/\(database)?sslmode=disable"

@@ -13,10 +13,10 @@ public import Darwin
 /// A private PostgreSQL server in a temporary folder, on a free port of 127.0.0.1, as an ordinary user.
 public final class PostgresServer: Sendable {
     public let folder: String
-    public let port: Int
     public let superuser = "errand"
     private let bin: String
-    private let process = Mutex<ServerProcess?>(nil)
+    private let reserved: ReservedPort
+    private let process = Mutex<ChildProcess?>(nil)
 
     private static let made = Mutex<Result<PostgresServer, TestServerError>?>(nil)
 
@@ -40,13 +40,12 @@ public final class PostgresServer: Sendable {
         let initdb = try TestMachine.program("initdb", in: Self.folders, install: Self.install)
         bin = URL(fileURLWithPath: initdb).deletingLastPathComponent().path
         folder = try TestMachine.folder("pg")
-        port = try TestMachine.freePort()
-        try ServerProcess.run(
+        reserved = try ReservedPort()
+        try ChildProcess.run(
             initdb,
             [
                 "-D", "\(folder)/data", "-U", superuser, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync",
             ],
-            log: log,
             user: TestMachine.serverUser
         )
         let lines =
@@ -65,7 +64,7 @@ public final class PostgresServer: Sendable {
         return versions.sorted { (Int($0) ?? 0) > (Int($1) ?? 0) }.map { "/usr/lib/postgresql/\($0)/bin" }
     }
 
-    private var log: String { "\(folder)/log" }
+    public var port: Int { reserved.number }
 
     private func append(_ text: String, to file: String) throws {
         let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: "\(folder)/\(file)"))
@@ -84,28 +83,12 @@ public final class PostgresServer: Sendable {
 
     /// Starts it and waits until it answers.
     public func start() throws {
-        let started = try ServerProcess(
-            "\(bin)/postgres",
-            ["-D", "\(folder)/data"],
-            log: log,
-            user: TestMachine.serverUser,
-            ending: SIGQUIT
-        )
+        var setup = ChildProcess.Setup()
+        setup.user = TestMachine.serverUser
+        setup.ending = SIGQUIT
+        let started = try ChildProcess("\(bin)/postgres", ["-D", "\(folder)/data"], setup)
         process.withLock { $0 = started }
-        for _ in 0..<600 {
-            if (try? ServerProcess.run(
-                "\(bin)/pg_isready",
-                ["-q", "-h", "127.0.0.1", "-p", "\(port)", "-U", superuser, "-d", "postgres", "-t", "1"],
-                log: "/dev/null"
-            )) != nil {
-                return
-            }
-            if started.hasEnded { break }
-            // pg_isready answers at once while nobody listens.
-            poll(nil, 0, 50)
-        }
-        let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
-        throw TestServerError("PostgreSQL did not start: \(text.suffix(2000))")
+        try started.until("database system is ready to accept connections")
     }
 
     /// Ends it. `SIGINT` rolls transactions back, `SIGQUIT` is a crash of all its processes, `SIGKILL` one that leaves
@@ -158,18 +141,15 @@ public final class PostgresServer: Sendable {
     /// - Throws: ``TestServerError`` with what psql said.
     @discardableResult
     public func psql(_ sql: String, database: String = "postgres", user: String? = nil) throws -> String {
-        let output = "\(folder)/out-\(UInt64.random(in: 0 ... .max))"
-        defer { try? FileManager.default.removeItem(atPath: output) }
-        try ServerProcess.run(
+        try ChildProcess.run(
             "\(bin)/psql",
             [
                 "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", "\(port)", "-U",
                 user ?? superuser,
                 "-d", database, "-c", sql,
-            ],
-            log: output
+            ]
         )
-        return try String(contentsOfFile: output, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+        .trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     /// Writes a file of the server, which only its user can read.

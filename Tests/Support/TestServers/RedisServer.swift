@@ -28,14 +28,13 @@ public final class RedisServer: Sendable {
         }
     }
 
-    /// Where it listens.
-    public let port: Int
     /// Where its files are.
     public let folder: String
     /// The certificates, when it speaks TLS.
     public let certificates: TestCertificates?
+    private let reserved: ReservedPort
     private let arguments: [String]
-    private let process: Mutex<WatchedProcess>
+    private let process: Mutex<ChildProcess>
 
     private static let one = Mutex<RedisServer?>(nil)
 
@@ -52,52 +51,53 @@ public final class RedisServer: Sendable {
     /// Starts a server.
     public init(_ options: Options = Options()) throws {
         let program = try Self.program()
-        folder = NSTemporaryDirectory() + "errand-redis-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        folder = try TestMachine.folder("redis")
+        reserved = try ReservedPort()
         certificates = options.usesTLS ? try TestCertificates(in: folder, for: options.names) : nil
         var settings = [
-            "bind": "127.0.0.1", "dir": folder, "appendonly": "yes", "appendfsync": "everysec", "save": "",
-            "daemonize": "no", "loglevel": "notice",
+            "bind": "127.0.0.1", "port": "\(reserved.number)", "dir": folder, "appendonly": "yes",
+            "appendfsync": "everysec", "save": "", "daemonize": "no", "loglevel": "notice",
         ]
-        settings.merge(options.settings) { _, given in given }
-        var failure: any Error = TestServerError("no free port")
-        for _ in 0..<5 {
-            let port = try TestMachine.freePort()
-            var all = settings
-            if let certificates {
-                all.merge([
-                    "port": "0", "tls-port": "\(port)", "tls-cert-file": certificates.chain,
-                    "tls-key-file": certificates.key,
-                    "tls-ca-cert-file": certificates.root, "tls-auth-clients": "no",
-                ]) { _, new in new }
-            } else {
-                all["port"] = "\(port)"
-            }
-            let arguments = all.sorted { $0.key < $1.key }.flatMap { ["--\($0.key)", $0.value] }
-            do {
-                let process = try WatchedProcess(program, arguments, folder: folder, readyWhen: Self.sign)
-                self.port = port
-                self.arguments = arguments
-                self.process = Mutex(process)
-                return
-            } catch {
-                failure = error
-            }
+        if let certificates {
+            let ways = [
+                "port": "0", "tls-port": "\(reserved.number)", "tls-cert-file": certificates.chain,
+                "tls-key-file": certificates.key, "tls-ca-cert-file": certificates.root, "tls-auth-clients": "no",
+            ]
+            settings.merge(ways) { _, new in new }
         }
-        throw failure
+        settings.merge(options.settings) { _, given in given }
+        arguments = settings.sorted { $0.key < $1.key }.flatMap { ["--\($0.key)", $0.value] }
+        process = Mutex(try Self.launch(program, arguments))
     }
 
-    private static let sign = "Ready to accept connections"
+    deinit {
+        kill()
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    private static func launch(_ program: String, _ arguments: [String]) throws -> ChildProcess {
+        let process = try ChildProcess(program, arguments)
+        try process.until("Ready to accept connections")
+        return process
+    }
+
+    /// Where it listens.
+    public var port: Int { reserved.number }
 
     /// Its address.
     public var url: String { "\(certificates == nil ? "redis" : "rediss")://127.0.0.1:\(port)" }
 
     /// Ends it as a crash does; what was not written to its file is lost.
-    public func kill() { process.withLock { $0.kill9() } }
+    public func kill() {
+        process.withLock { process in
+            process.signal(SIGKILL)
+            process.wait()
+        }
+    }
 
     /// Starts it again on the same port and files, and waits until it has read them.
     public func start() throws {
-        let again = try WatchedProcess(Self.program(), arguments, folder: folder, readyWhen: Self.sign)
+        let again = try Self.launch(Self.program(), arguments)
         process.withLock { $0 = again }
     }
 

@@ -35,9 +35,8 @@ public struct TestCertificates: Sendable {
         try openssl(
             [
                 "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                "-subj", "/CN=Errand test \(name)", "-keyout", "\(name).key", "-out", "\(name).pem",
-            ],
-            in: folder
+                "-subj", "/CN=Errand test \(name)", "-keyout", "\(folder)/\(name).key", "-out", "\(folder)/\(name).pem",
+            ]
         )
     }
 
@@ -46,31 +45,20 @@ public struct TestCertificates: Sendable {
         try openssl(
             [
                 "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
-                "/CN=Errand test \(name)", "-keyout", "\(name).key", "-out", "\(name).csr",
-            ],
-            in: folder
+                "/CN=Errand test \(name)", "-keyout", "\(folder)/\(name).key", "-out", "\(folder)/\(name).csr",
+            ]
         )
         try openssl(
             [
-                "x509", "-req", "-in", "\(name).csr", "-CA", "\(issuer).pem", "-CAkey", "\(issuer).key",
-                "-CAcreateserial",
-                "-days", "2", "-extfile", "\(name).ext", "-out", "\(name).pem",
-            ],
-            in: folder
+                "x509", "-req", "-in", "\(folder)/\(name).csr", "-CA", "\(folder)/\(issuer).pem", "-CAkey",
+                "\(folder)/\(issuer).key", "-CAcreateserial", "-days", "2", "-extfile", "\(folder)/\(name).ext", "-out",
+                "\(folder)/\(name).pem",
+            ]
         )
     }
 
-    private static func openssl(_ arguments: [String], in folder: String) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["openssl"] + arguments
-        process.currentDirectoryURL = URL(fileURLWithPath: folder)
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try WatchedProcess.spawning.withLock { _ in try process.run() }
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
-            throw TestServerError("openssl \(arguments[0]) failed; install openssl: Scripts/dependencies.sh test")
-        }
+    private static func openssl(_ arguments: [String]) throws {
+        let program = try TestMachine.program("openssl", in: ["/usr/bin"], install: "Scripts/dependencies.sh test")
+        try ChildProcess.run(program, arguments)
     }
 }
