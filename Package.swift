@@ -70,7 +70,7 @@ let package = Package(
         .target(
             name: "ErrandPostgres",
             dependencies: ["ErrandCore", "CLibpq"],
-            resources: [.embedInCode("Migrations")]
+            resources: [.embedInCode("Migrations"), .embedInCode("Outbox/outbox.sql")]
         ),
         .target(name: "RedisWire", dependencies: ["ErrandCore", nio, nioPosix, nioSSL, deque]),
         .target(
@@ -107,7 +107,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ErrandPostgresTests",
-            dependencies: ["Errand", "ErrandPostgres", "ErrandTesting", "TestServers"]
+            dependencies: ["Errand", "ErrandPostgres", "ErrandTesting", "TestServers", log]
         ),
         .testTarget(
             name: "RedisWireTests",

@@ -43,6 +43,29 @@ func enqueueInTransaction(_ url: String, _ jobs: JobClient) async throws {
     // snippet.end
 }
 
+func enqueueElsewhere(_ url: String, _ connection: PostgresConnection, _ redis: any JobStore) async throws {
+    // snippet.outbox
+    let outbox = try PostgresOutbox(url: url)
+    let jobs = JobClient(store: redis)
+    let relay = OutboxRelay(from: outbox, to: redis)  // a Service: run it beside the server
+
+    try await connection.transaction { transaction in
+        try await transaction.execute("INSERT INTO orders (id) VALUES ($1)", [.int(17)])
+        try await jobs.enqueue(Bill(order: 17), in: outbox.joining(transaction))
+    }
+    // snippet.end
+    _ = relay
+}
+
+func joinBriefly(_ connection: PostgresConnection, _ outbox: PostgresOutbox, _ jobs: JobClient) async throws {
+    // snippet.joining
+    try await connection.transaction { transaction in
+        try await transaction.execute("INSERT INTO orders (id) VALUES ($1)", [.int(17)])
+        try await jobs.enqueue(Bill(order: 17), in: outbox.joining(transaction))
+    }
+    // snippet.end
+}
+
 func completeInTransaction(_ handlers: inout JobHandlers, _ connection: PostgresConnection) {
     // snippet.complete
     handlers.add(Bill.self) { bill, context in

@@ -35,35 +35,22 @@ enum OutboxTable {
         let find = try db.cachedStatement(
             sql: "SELECT entry, id, name, payload, options, job, at FROM errand_outbox ORDER BY entry LIMIT ?"
         )
+        let decoder = JSONDecoder()
         return try Row.fetchAll(find, arguments: [limit])
             .map { row in
-                OutboxEntry(
-                    number: row["entry"],
-                    job: job(of: row),
-                    addedAt: Timestamp(microseconds: row["at"])
+                let found = OutboxRow(
+                    id: row["id"],
+                    name: row["name"],
+                    payload: row["payload"],
+                    options: row["options"],
+                    job: row["job"]
                 )
+                let job = found.read(
+                    job: { try decoder.decode(NewJob.self, from: Data($0.utf8)) },
+                    options: { try decoder.decode(OutboxOptions.self, from: Data($0.utf8)) }
+                )
+                return OutboxEntry(number: row["entry"], job: job, addedAt: Timestamp(microseconds: row["at"]))
             }
-    }
-
-    /// What a row asks for. It may be written by anybody, so anything may be in it.
-    private static func job(of row: Row) -> Result<NewJob, StoreError> {
-        let text: String = row["id"]
-        guard let id = JobID(text) else {
-            return .failure(StoreError(.invalid, "the id '\(text.prefix(40))' is no UUID"))
-        }
-        do {
-            if let whole = row["job"] as String? {
-                var job = try JSONDecoder().decode(NewJob.self, from: Data(whole.utf8))
-                job.id = id
-                return .success(job)
-            }
-            let options = try JSONDecoder()
-                .decode(OutboxOptions.self, from: Data((row["options"] as String? ?? "{}").utf8))
-            let payload: String = row["payload"] ?? "null"
-            return .success(options.job(id: id, name: JobName(row["name"]), payload: Array(payload.utf8)))
-        } catch {
-            return .failure(StoreError(.invalid, "the row is no job; see its options", cause: error))
-        }
     }
 
     static func remove(_ entries: [OutboxEntry], from db: Database) throws {

@@ -45,18 +45,11 @@ public struct OutboxTransaction: StoreTransaction {
 
     /// Throws ``/ErrandCore/StoreError/Code/unsupported``.
     public func settle(_ settlement: Settlement, in store: any JobStore) throws -> SettleAnswer {
-        throw StoreError.notHere
+        throw StoreError.notInOutbox
     }
 
     /// Throws ``/ErrandCore/StoreError/Code/unsupported``.
     public func note(_ note: LeaseNote, in store: any JobStore) throws -> Bool {
-        throw StoreError.notHere
+        throw StoreError.notInOutbox
     }
-}
-
-extension StoreError {
-    fileprivate static let notHere = StoreError(
-        .unsupported,
-        "a running job cannot be ended in the transaction of an outbox: it is in another store; return from the handler"
-    )
 }
