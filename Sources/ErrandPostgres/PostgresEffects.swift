@@ -35,6 +35,18 @@ struct PostgresEffects: Sendable {
         counts[line, default: 0] += 1
     }
 
+    /// Counts of another store that came with jobs.
+    mutating func add(_ point: SeriesPoint, lane: Int64) {
+        let line = Count(
+            lane: lane,
+            kind: 16 + Int64(point.metric.rawValue),
+            bucket: Int64(point.bucket),
+            minute: point.minute
+        )
+        // Far more than ever happened, and still no overflow when they are added up.
+        counts[line, default: 0] += Int64(min(point.value, 1 << 53))
+    }
+
     mutating func clearCounts() { counts.removeAll() }
 
     /// Adds what a later part of the same call did.

@@ -73,7 +73,6 @@ final class PostgresFacts: Sendable {
                 durability: known.durability,
                 isShared: true,
                 hasTransactions: true,
-                isMovable: false,
                 warnings: known.warnings + warnings
             )
         }

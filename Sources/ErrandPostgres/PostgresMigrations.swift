@@ -11,7 +11,7 @@ enum PostgresMigrations {
     // The constant of `001_x.sql` is `_01_x_sql`: a name cannot begin with a digit.
     private static let files: [[UInt8]] = [
         PackageResources._01_tables_sql, PackageResources._02_insert_sql, PackageResources._03_claim_sql,
-        PackageResources._04_settle_sql, PackageResources._05_enqueue_sql,
+        PackageResources._04_settle_sql, PackageResources._05_enqueue_sql, PackageResources._06_moves_sql,
     ]
 
     /// The schema this build writes.

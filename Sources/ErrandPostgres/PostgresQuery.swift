@@ -36,9 +36,14 @@ enum PostgresQuery: Int, CaseIterable {
     // Lists
     case glances, glancesOfTag, glancesFailed, glancesRunning
 
+    // Moves
+    case lockMoves, openExport, putExport, deleteExport, readyLanes, readyAfter, glancesAfter, waitersOfJobs, keyRows
+    case deleteKeys, putDepartures, deleteDepartures, putImport, orphanedKeys, takeAudit, lockDeltas, takeCounters
+    case putJobs, putKeys, putAttempts, putAllLines, putCheckpoints, putResults, putTagsOfJobs, putAuditLines, putPauses
+
     // Maintenance
     case lateJobs, endedHolds, finishedBefore, oldestFinished, dueLanes, promote
-    case expiredResults, oldCounters, oldReports, oldAudit
+    case expiredResults, oldCounters, oldReports, oldAudit, oldImports, oldDepartures
 
     var sql: String {
         switch self {
@@ -51,7 +56,7 @@ enum PostgresQuery: Int, CaseIterable {
 
         case .insert:
             """
-            SELECT errand.insert_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
+            SELECT errand.insert_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
             $20, $21, $22, $23, $24, $25, $26)
             """
         case .claim:
@@ -79,7 +84,12 @@ enum PostgresQuery: Int, CaseIterable {
         case .lockJobsFreeWithPayload: "\(Self.selectAll) WHERE j.id = ANY ($1) ORDER BY j.id FOR UPDATE SKIP LOCKED"
         case .jobs: "\(Self.select) WHERE j.id = ANY ($1)"
         case .jobsWithPayload: "\(Self.selectAll) WHERE j.id = ANY ($1)"
-        case .existingJobs: "SELECT id FROM errand.jobs WHERE id = ANY ($1)"
+        case .existingJobs:
+            // Or existing elsewhere: jobs that left are as good as stored.
+            """
+            SELECT id FROM errand.jobs WHERE id = ANY ($1) UNION ALL \
+            SELECT job FROM errand.departures WHERE job = ANY ($1)
+            """
         case .updateJob:
             """
             UPDATE errand.jobs SET lane = $2, state = $3, rank = $4, run_at = $5, priority = $6, epoch = $7, \
@@ -225,7 +235,9 @@ enum PostgresQuery: Int, CaseIterable {
             """
         case .auditByKey: "SELECT report FROM errand.audit WHERE idempotency_key = $1"
         case .newestAudit:
-            "SELECT at, actor, action, target, reason, changed FROM errand.audit ORDER BY entry DESC LIMIT $1"
+            """
+            SELECT at, actor, action, target, reason, changed FROM errand.audit ORDER BY at DESC, entry DESC LIMIT $1
+            """
 
         case .addDeltas:
             """
@@ -282,6 +294,102 @@ enum PostgresQuery: Int, CaseIterable {
             WHERE j.state = 4 AND ($1::uuid IS NULL OR j.id < $1) ORDER BY j.id DESC LIMIT $2
             """
 
+        case .lockMoves: "SELECT pg_advisory_xact_lock('errand.exports'::regclass::oid::bigint)"
+        case .openExport: "SELECT id, batch FROM errand.exports"
+        case .putExport: "INSERT INTO errand.exports (id, destination, at, batch) VALUES ($1, $2, $3, $4)"
+        case .deleteExport: "DELETE FROM errand.exports WHERE id = $1"
+        case .readyLanes:
+            """
+            SELECT l.lane FROM errand.lanes AS l WHERE EXISTS \
+            (SELECT FROM errand.jobs AS j WHERE j.lane = l.lane AND j.state = 3 AND j.hold IS NULL)
+            """
+        case .readyAfter: "SELECT r_id, r_lane, r_rank, r_place, r_bytes FROM errand.ready_after_1($1, $2, $3, $4)"
+        case .glancesAfter:
+            """
+            SELECT j.id, j.state, j.place, octet_length(j.payload) FROM errand.jobs AS j \
+            WHERE ($1::uuid IS NULL OR j.id > $1) ORDER BY j.id LIMIT $2
+            """
+        case .waitersOfJobs:
+            """
+            SELECT k.follow_up FROM errand.jobs AS j JOIN errand.unique_keys AS k ON k.key = j.unique_key \
+            WHERE j.id = ANY ($1) AND k.follow_up IS NOT NULL
+            """
+        case .keyRows: "SELECT key, job, follow_up FROM errand.unique_keys WHERE key = ANY ($1)"
+        case .deleteKeys: "DELETE FROM errand.unique_keys WHERE key = ANY ($1)"
+        case .putDepartures:
+            """
+            INSERT INTO errand.departures (job, at) SELECT unnest($2::uuid[]), $1 \
+            ON CONFLICT (job) DO UPDATE SET at = excluded.at
+            """
+        case .deleteDepartures: "DELETE FROM errand.departures WHERE job = ANY ($1)"
+        case .putImport: "INSERT INTO errand.imports (id, at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING"
+        case .orphanedKeys:
+            // Only a key with a time outlives its job; what is left beside them belongs to jobs that run.
+            """
+            SELECT k.key, k.job, k.expires_at, k.last_state FROM errand.unique_keys AS k \
+            WHERE k.expires_at IS NOT NULL AND k.follow_up IS NULL \
+            AND NOT EXISTS (SELECT FROM errand.jobs AS j WHERE j.id = k.job) \
+            ORDER BY k.expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+            """
+        case .takeAudit:
+            """
+            WITH gone AS (DELETE FROM errand.audit WHERE entry = ANY (ARRAY( \
+            SELECT entry FROM errand.audit ORDER BY at, entry LIMIT $1)) RETURNING *) \
+            SELECT at, actor, action, target, reason, changed FROM gone ORDER BY at, entry
+            """
+        case .lockDeltas: "SELECT pg_advisory_xact_lock('errand.deltas'::regclass::oid::bigint)"
+        case .takeCounters:
+            """
+            WITH gone AS (DELETE FROM errand.counters WHERE ctid = ANY (ARRAY( \
+            SELECT ctid FROM errand.counters ORDER BY minute, lane, metric, bucket LIMIT $1)) RETURNING *) \
+            SELECT minute, lane, metric, bucket, value FROM gone ORDER BY minute, lane, metric, bucket
+            """
+        case .putJobs: PostgresArrivals.sql
+        case .putKeys:
+            """
+            INSERT INTO errand.unique_keys (key, job, expires_at, last_state) \
+            SELECT key, job, expires_at, state \
+            FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[]) AS k (key, job, expires_at, state) ORDER BY key \
+            ON CONFLICT (key) DO NOTHING RETURNING job
+            """
+        case .putAttempts:
+            """
+            INSERT INTO errand.attempts (job, epoch, run, number, worker, started_at, ended_at, ending, error) \
+            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::uuid[], $6::bigint[], \
+            $7::bigint[], $8::text[], $9::text[]) ON CONFLICT (job, epoch) DO NOTHING
+            """
+        case .putAllLines:
+            """
+            INSERT INTO errand.job_log (job, line, at, level, message) \
+            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[]) ON CONFLICT DO NOTHING
+            """
+        case .putCheckpoints:
+            """
+            INSERT INTO errand.checkpoints (job, name, version, format, bytes) \
+            SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bigint[], $4::text[], $5::bytea[]) ON CONFLICT DO NOTHING
+            """
+        case .putResults:
+            """
+            INSERT INTO errand.results (job, expires_at, version, format, bytes) \
+            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[]) ON CONFLICT DO NOTHING
+            """
+        case .putTagsOfJobs:
+            """
+            INSERT INTO errand.job_tags (tag, job) SELECT * FROM unnest($1::text[], $2::uuid[]) ON CONFLICT DO NOTHING
+            """
+        case .putAuditLines:
+            """
+            INSERT INTO errand.audit (at, actor, action, target, reason, changed) \
+            SELECT at, actor, action, target, reason, changed \
+            FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[]) WITH ORDINALITY \
+            AS a (at, actor, action, target, reason, changed, n) ORDER BY n
+            """
+        case .putPauses:
+            """
+            INSERT INTO errand.controls (scope, actor, reason, since, until) \
+            SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) ON CONFLICT DO NOTHING
+            """
+
         case .lateJobs: "SELECT id FROM errand.jobs WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2"
         case .endedHolds: "SELECT id FROM errand.jobs WHERE hold_until <= $1 ORDER BY hold_until LIMIT $2"
         case .finishedBefore:
@@ -313,6 +421,18 @@ enum PostgresQuery: Int, CaseIterable {
         case .oldReports:
             """
             UPDATE errand.audit SET idempotency_key = NULL, report = NULL WHERE idempotency_key IS NOT NULL AND at <= $1
+            """
+        case .oldImports:
+            """
+            DELETE FROM errand.imports WHERE id = ANY (ARRAY( \
+            SELECT id FROM errand.imports WHERE at <= $1 ORDER BY at LIMIT $2))
+            """
+        case .oldDepartures:
+            // Not while a batch is on its way: they may be its jobs.
+            """
+            DELETE FROM errand.departures WHERE job = ANY (ARRAY( \
+            SELECT job FROM errand.departures WHERE at <= $1 ORDER BY at LIMIT $2)) \
+            AND NOT EXISTS (SELECT FROM errand.exports)
             """
         case .oldAudit: "DELETE FROM errand.audit WHERE entry <= (SELECT max(entry) FROM errand.audit) - $1"
         }

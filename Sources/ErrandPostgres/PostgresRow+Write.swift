@@ -78,6 +78,12 @@ extension PostgresSession {
 
     /// Deletes locked rows that nobody runs, with their parts.
     func remove(_ jobs: [PostgresRow]) throws {
+        try delete(jobs)
+        for job in jobs where job.record.unique != nil { try forgetKey(of: job.record) }
+    }
+
+    /// Deletes rows with their parts, not their unique keys.
+    func delete(_ jobs: [PostgresRow]) throws {
         guard !jobs.isEmpty else { return }
         let ids = PostgresValue.uuids(jobs.map(\.record.id))
         for part in [PostgresQuery.deleteJobs, .deleteResults, .deleteAttempts, .deleteLog, .deleteCheckpoints] {
@@ -85,21 +91,18 @@ extension PostgresSession {
         }
         let tags = jobs.flatMap { job in job.record.tags.map { ($0, job.record.id) } }
         if !tags.isEmpty { try query(.deleteTagsOfJobs, [.texts(tags.map(\.0)), .uuids(tags.map(\.1))]) }
-        for job in jobs {
-            effects.tally(lane: job.lane, job.record.state, -1)
-            if job.record.unique != nil { try forgetKey(of: job.record) }
-        }
+        for job in jobs { effects.tally(lane: job.lane, job.record.state, -1) }
     }
 }
 
 extension JobRecord {
     /// When the row becomes due by itself.
-    fileprivate var dueAt: Timestamp? {
+    var dueAt: Timestamp? {
         (state == .scheduled || state == .retrying) && hold == nil ? runAt : nil
     }
 
     /// When the row is late by itself; see ``JobRecord/isLate(at:)``.
-    fileprivate var expiresAt: Timestamp? {
+    var expiresAt: Timestamp? {
         guard state.isPending, hold == nil else { return nil }
         guard let startBy, startedAt == nil else { return deadline }
         return deadline.map { min($0, startBy) } ?? startBy

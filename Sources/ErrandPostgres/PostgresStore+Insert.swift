@@ -43,8 +43,10 @@ extension PostgresStore {
     }
 
     /// Makes the lanes that are new, each in a commit of its own.
-    func makeLanes(for jobs: [NewJob]) async throws {
-        let missing = Set(jobs.map(\.laneKey)).filter { shared.lanes.number(of: $0) == nil }
+    func makeLanes(for jobs: [NewJob]) async throws { try await makeLanes(Set(jobs.map(\.laneKey))) }
+
+    func makeLanes(_ keys: Set<PostgresLanes.Key>) async throws {
+        let missing = keys.filter { shared.lanes.number(of: $0) == nil }
         guard !missing.isEmpty else { return }
         let lanes = try await commit { link, shared in
             try missing.map { key in

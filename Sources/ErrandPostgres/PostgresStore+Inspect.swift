@@ -54,17 +54,7 @@ extension PostgresStore {
     public func audit(limit: Int) async throws -> [AuditEntry] {
         try await look { session in
             let result = try session.query(.newestAudit, [.int(Int64(max(limit, 0)))])
-            return (0..<result.count)
-                .map { row in
-                    AuditEntry(
-                        at: result.instant(row, 0),
-                        actor: result.text(row, 1),
-                        action: result.text(row, 2),
-                        target: result.text(row, 3),
-                        reason: result.text(row, 4),
-                        changed: result.int(row, 5)
-                    )
-                }
+            return (0..<result.count).map { session.auditEntry(result, $0) }
         }
     }
 }
@@ -75,9 +65,27 @@ extension PostgresSession {
     /// The most ready rows of a lane that are looked at for the oldest.
     private static let oldestScan = 1000
 
+    /// A line of the audit, its columns from the first on.
+    func auditEntry(_ result: PostgresResult, _ row: Int) -> AuditEntry {
+        AuditEntry(
+            at: result.instant(row, 0),
+            actor: result.text(row, 1),
+            action: result.text(row, 2),
+            target: result.text(row, 3),
+            reason: result.text(row, 4),
+            changed: result.int(row, 5)
+        )
+    }
+
     func records(_ ids: [JobID], parts: JobParts) throws -> [JobRecord] {
         let rows = try read(ids, withPayload: parts.contains(.payload))
         var records = Dictionary(rows.map { ($0.record.id, $0.record) }) { first, _ in first }
+        try add(parts, of: ids, to: &records)
+        return ids.compactMap { records[$0] }
+    }
+
+    /// Adds what is kept beside the rows.
+    func add(_ parts: JobParts, of ids: [JobID], to records: inout [JobID: JobRecord]) throws {
         if parts.contains(.result) {
             let found = try query(.resultsOfJobs, [.uuids(ids), .int(now.microseconds)])
             for row in 0..<found.count {
@@ -100,7 +108,6 @@ extension PostgresSession {
                 records[id]?.checkpoints[found.text(row, 1)] = Self.payload(found, row, from: 2)
             }
         }
-        return ids.compactMap { records[$0] }
     }
 
     private static func payload(_ result: PostgresResult, _ row: Int, from column: Int) -> Payload {

@@ -153,6 +153,9 @@ extension PostgresSession {
         report.affected += try query(.expiredResults, [.int(now.microseconds), bite]).affected
         report.affected += try freeExpiredKeys(limit: Self.bite)
         report.affected += try query(.oldCounters, [.int((now - SeriesPoint.kept).minute), bite]).affected
+        report.affected += try query(.oldImports, [.int((now - ExportBatch.importsKept).microseconds), bite]).affected
+        let departed = (now - ExportBatch.departuresKept).microseconds
+        report.affected += try query(.oldDepartures, [.int(departed), bite]).affected
         report.hasMore = report.affected >= Self.bite
         report.affected += try query(.oldReports, [.int((now - Self.reportAge).microseconds)]).affected
         report.affected += try query(.oldAudit, [.int(Int64(Self.auditLines))]).affected
