@@ -82,7 +82,8 @@ enum PostgresArrivals {
         Column("progress", .text { $0.record.progress?.stored }), Column("tags", .text { $0.record.tags.stored }),
         Column("headers", .text { $0.record.headers.stored }), Column("trace", .text { $0.record.trace.stored }),
         Column("error", .text { $0.record.error?.stored }),
-        Column("format", .text { $0.record.payload.format.stored }), Column("payload", .bytes { $0.record.payload.bytes }),
+        Column("format", .text { $0.record.payload.format.stored }),
+        Column("payload", .bytes { $0.record.payload.bytes }),
     ]
 
     /// Stores rows and answers with the ids of those that were not there.

@@ -30,14 +30,15 @@ struct PostgresMoveTests {
         let bench = try PostgresBench()
         let store = try bench.open()
         let names: [JobName] = ["mail", "call", "bill"]
-        let jobs = (0..<7000).map { number in
-            bench.job(names[number * number % 3]) { job in
-                // Ids that say nothing about the order.
-                job.id = Chance.system.jobID(at: .epoch)
-                if number % 50 == 0 { job.priority = .urgent }
-                if number % 70 == 3 { job.start = .after(.hours(1)) }
+        let jobs = (0..<7000)
+            .map { number in
+                bench.job(names[number * number % 3]) { job in
+                    // Ids that say nothing about the order.
+                    job.id = Chance.system.jobID(at: .epoch)
+                    if number % 50 == 0 { job.priority = .urgent }
+                    if number % 70 == 3 { job.start = .after(.hours(1)) }
+                }
             }
-        }
         _ = try await store.insert(jobs, offer: nil)
         let held = jobs[..<20].map(\.id)
         let hold = Operation(.hold(lasting: nil), on: .ids(held), actor: "ada", reason: "test")

@@ -64,10 +64,18 @@ struct PostgresTransferTests {
     }
 
     private func new(_ clock: ManualClock, unique: UniqueRule) -> NewJob {
-        NewJob(id: Chance.system.jobID(at: clock.now), name: "mail", payload: Payload(bytes: [123, 125]), unique: unique)
+        NewJob(
+            id: Chance.system.jobID(at: clock.now),
+            name: "mail",
+            payload: Payload(bytes: [123, 125]),
+            unique: unique
+        )
     }
 
-    @Test("SQLite to PostgreSQL to SQLite: every row is the same, and the stores before have none", arguments: [false, true])
+    @Test(
+        "SQLite to PostgreSQL to SQLite: every row is the same, and the stores before have none",
+        arguments: [false, true]
+    )
     func chain(pooled: Bool) async throws {
         let clock = ManualClock()
         try await withStores(pooled: pooled, clock) { sqlite, open in
@@ -75,7 +83,8 @@ struct PostgresTransferTests {
             try await StoreConformance.fill(sqlite, clock: clock)
             // A key that outlives its job, and a follow-up that waits for another one.
             let (outlived, again) = (
-                UniqueRule(key: "outlived", scope: .forTTL(.hours(5))), UniqueRule(key: "again", conflict: .runAgainAfter)
+                UniqueRule(key: "outlived", scope: .forTTL(.hours(5))),
+                UniqueRule(key: "again", conflict: .runAgainAfter)
             )
             let deleted = new(clock, unique: outlived)
             _ = try await sqlite.insert([deleted], offer: nil)
@@ -129,7 +138,11 @@ struct PostgresTransferTests {
         return keys
     }
 
-    @Test("killed between any two acts and begun again elsewhere, it loses and doubles nothing", arguments: Stop.allCases, [true, false])
+    @Test(
+        "killed between any two acts and begun again elsewhere, it loses and doubles nothing",
+        arguments: Stop.allCases,
+        [true, false]
+    )
     func killed(_ stop: Stop, toPostgres: Bool) async throws {
         let clock = ManualClock()
         try await withStores(pooled: false, clock) { sqlite, open in
