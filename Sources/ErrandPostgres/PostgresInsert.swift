@@ -3,7 +3,7 @@
 
 import ErrandCore
 
-/// The arrays that `insert_1` takes; one in which every job says the usual is NULL and costs nothing.
+/// The arrays that `insert_2` takes; one in which every job says the usual is NULL and costs nothing.
 struct PostgresInsert {
     private let jobs: [NewJob]
     private let lanes: [Int64]
