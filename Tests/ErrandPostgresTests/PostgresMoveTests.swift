@@ -192,7 +192,7 @@ struct PostgresMoveTests {
         try bench.server.psql(
             """
             DROP TABLE \(schema).exports, \(schema).departures, \(schema).imports;
-            DROP FUNCTION \(schema).insert_2, \(schema).known_1, \(schema).left_1, \(schema).ready_after_1;
+            DROP FUNCTION \(schema).insert_2, \(schema).known_1, \(schema).ready_after_1;
             DROP INDEX \(schema).audit_at;
             DELETE FROM \(schema).migrations WHERE number = 6;
             CREATE ROLE \(role) LOGIN;
