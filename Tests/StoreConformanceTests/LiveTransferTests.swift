@@ -56,7 +56,12 @@ struct LiveTransferTests {
             configuration: SQLiteConfiguration(durability: .processCrash)
         )
         let memory = MemoryStore()
-        let (source, destination): (any JobStore, any JobStore) = toSQLite ? (memory, sqlite) : (sqlite, memory)
+        try await toSQLite ? move(from: memory, to: sqlite) : move(from: sqlite, to: memory)
+        try await sqlite.close()
+    }
+
+    /// Moves a store at work to another one.
+    func move(from source: any JobStore, to destination: any JobStore) async throws {
         let (here, there) = (Runs(), Runs())
         let all = Runs()
         let count = 3000
@@ -95,7 +100,6 @@ struct LiveTransferTests {
         #expect(Set(here.all.keys).isDisjoint(with: there.all.keys))
         #expect(try await destination.counts().count(.succeeded) == count)
         #expect(try await destination.counts().count() == count)
-        try await sqlite.close()
     }
 
     private func worker(_ store: any JobStore, _ runs: Runs, _ all: Runs) -> Worker {

@@ -128,6 +128,21 @@ struct PostgresTransferTests {
         }
     }
 
+    @Test(
+        "workers, clients and the move at once, from and to PostgreSQL: every job runs once",
+        arguments: [true, false]
+    )
+    func atWork(toPostgres: Bool) async throws {
+        try await withStores(pooled: false, SystemClock.shared) { sqlite, open in
+            let postgres = try open()
+            try await toPostgres
+                ? LiveTransferTests().move(from: sqlite, to: postgres)
+                : LiveTransferTests().move(from: postgres, to: sqlite)
+            #expect(try await postgres.maintain(.recount).affected == 0)
+            try await postgres.close()
+        }
+    }
+
     /// The unique keys that are taken, with who has them.
     private func keys(of contents: StoreContents) throws -> [(String, JobID)] {
         let keys = contents.jobs.compactMap { job -> (String, JobID)? in
