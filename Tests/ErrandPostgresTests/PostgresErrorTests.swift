@@ -68,6 +68,19 @@ struct PostgresErrorTests {
         try await expect(.notFound, "database does not exist", from: server.url(database: "nowhere"))
     }
 
+    @Test("a server that is older than 13")
+    func oldServer() async throws {
+        let server = try PostgresServer.shared()
+        let version = try server.psql("SHOW server_version")
+        let major = try #require(version.split(separator: ".").first)
+        let proxy = try await FaultProxy.start(to: .port(server.port))
+        try proxy.rewrite("server_version\0\(major).", as: "server_version\0\("12".prefix(major.count)).")
+        let url = server.url().replacing(":\(server.port)/", with: ":\(proxy.port)/")
+            .replacing("sslmode=prefer", with: "sslmode=disable")
+        try await expect(.incompatible, "needs 13 or newer", from: url)
+        try await proxy.close()
+    }
+
     @Test("a user without privileges, on a schema that is there and on one that is not")
     func privileges() async throws {
         let server = try PostgresServer.shared()

@@ -118,6 +118,19 @@ struct RedisTrustTests {
         #expect(throws: StoreError.self) { try RedisStore(url: server.url, configuration: .init(name: "a}b")) }
     }
 
+    @Test("a server that is older than 7.0 is refused, with what to do")
+    func oldServer() async throws {
+        let server = try RedisServer.shared()
+        let proxy = try await FaultProxy.start(to: .port(server.port))
+        for major in ["7", "8"] { try proxy.rewrite("redis_version:\(major).", as: "redis_version:6.") }
+        let store = try Bench(server).open("redis://127.0.0.1:\(proxy.port)")
+        let error = await failure { try await store.open() }
+        #expect(error?.code == .incompatible)
+        #expect(error?.message.contains("needs Redis 7.0") == true)
+        try await store.close()
+        try await proxy.close()
+    }
+
     @Test("when the memory is full nothing is stored and nothing is lost, and what is there can be worked off")
     func full() async throws {
         let server = try RedisServer()

@@ -33,6 +33,7 @@ final class FaultLink {
         let action = proxy.decide { plan in
             fromServer ? plan.answered(&talk) : plan.asked(Array(buffer.readableBytesView), &talk)
         }
+        let buffer = fromServer ? proxy.rewritten(buffer) : buffer
         guard server != nil else { return early.append((buffer, action)) }
         carryOut(action, buffer, toServer: !fromServer)
     }

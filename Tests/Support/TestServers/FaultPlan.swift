@@ -34,6 +34,8 @@ struct FaultPlan: Sendable {
 
     var mode = FaultProxy.Mode.pass
     var triggers: [Trigger] = []
+    /// What the server says, and as many other bytes that the client gets for it.
+    var rewrites: [(said: [UInt8], heard: [UInt8])] = []
     var counts = FaultProxy.Counts()
 
     mutating func connected() { counts.connections += 1 }
@@ -54,6 +56,17 @@ struct FaultPlan: Sendable {
         (talk.isAsked, talk.isAnswered) = (false, true)
         if begins { counts.answers += 1 }
         return decide(.beforeAnswer, begins: begins, talk, otherwise: .cut)
+    }
+
+    /// What the client hears of what the server said.
+    func rewritten(_ bytes: [UInt8]) -> [UInt8] {
+        var bytes = bytes
+        for (said, heard) in rewrites where said.count == heard.count {
+            while let start = bytes.firstRange(of: said)?.lowerBound {
+                bytes.replaceSubrange(start..<start + heard.count, with: heard)
+            }
+        }
+        return bytes
     }
 
     private mutating func decide(

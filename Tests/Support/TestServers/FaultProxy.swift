@@ -104,6 +104,22 @@ public final class FaultProxy: Sendable {
     /// Forgets the cuts that are still to come.
     public func forgetCuts() { state.withLock { $0.plan.triggers = [] } }
 
+    /// From now on clients hear `other` where the server says `words`: as many bytes, so that lengths still hold. For what
+    /// a server of another version would say.
+    public func rewrite(_ words: String, as other: String) throws {
+        let (said, heard) = (Array(words.utf8), Array(other.utf8))
+        guard !said.isEmpty, said.count == heard.count, heard.firstRange(of: said) == nil else {
+            throw TestServerError("'\(other)' cannot stand where '\(words)' was said")
+        }
+        state.withLock { $0.plan.rewrites.append((said, heard)) }
+    }
+
+    /// What the client hears of what the server said.
+    func rewritten(_ buffer: ByteBuffer) -> ByteBuffer {
+        let plan = state.withLock { $0.plan }
+        return plan.rewrites.isEmpty ? buffer : ByteBuffer(bytes: plan.rewritten(Array(buffer.readableBytesView)))
+    }
+
     /// Ends every open connection now, as when the server's process dies.
     public func endConnections() {
         let open = state.withLock { state in
