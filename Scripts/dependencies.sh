@@ -51,8 +51,16 @@ int main(void) { return $4 == 0; }"
 has_sqlite() { links c sqlite3 sqlite3.h 'sqlite3_libversion_number()'; }
 has_zlib() { links c z zlib.h 'zlibCompileFlags()'; }
 # SwiftPM asks pkg-config where libpq's headers are.
-has_libpq() { command -v pkg-config >/dev/null && pkg-config --exists libpq; }
-has_postgres() { command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+# Homebrew keeps it out of the way, where SwiftPM finds it by the name of its package.
+has_libpq() {
+    command -v pkg-config >/dev/null && pkg-config --exists libpq ||
+        compgen -G '/opt/homebrew/opt/libpq/lib/pkgconfig/libpq.pc' >/dev/null ||
+        compgen -G '/usr/local/opt/libpq/lib/pkgconfig/libpq.pc' >/dev/null
+}
+has_postgres() {
+    command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ||
+        compgen -G '/opt/homebrew/opt/postgresql*/bin/initdb' >/dev/null
+}
 has_pgbouncer() { command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]]; }
 has_psycopg() { /usr/bin/python3 -c 'import psycopg' 2>/dev/null || python3 -c 'import psycopg' 2>/dev/null; }
 has_redis() { command -v redis-server >/dev/null || command -v valkey-server >/dev/null; }
@@ -61,9 +69,25 @@ has_cxx() { links c++ stdc++ string 'std::string("x").size()'; }
 # Whether the toolchain's programs find their libraries; a toolchain that was only unpacked may not.
 starts() { swift package --version >/dev/null 2>&1; }
 
+# The packages are named as Debian names them; Homebrew has other names for some.
+brew_name() {
+    case $1 in
+        libpq-dev) echo libpq ;;
+        pkg-config) echo pkgconf ;;
+        postgresql) echo postgresql@17 ;;
+        redis-server) echo redis ;;
+        python3-psycopg) echo psycopg ;;
+        *) echo "$1" ;;
+    esac
+}
+
 install_with_brew() {
-    command -v brew >/dev/null || fail "missing: $*. Install Homebrew (https://brew.sh), then: brew install $*"
-    brew install "$@"
+    local -a names=()
+    local package
+    for package in "$@"; do names+=("$(brew_name "$package")"); done
+    command -v brew >/dev/null ||
+        fail "missing: ${names[*]}. Install Homebrew (https://brew.sh), then: brew install ${names[*]}"
+    brew install "${names[@]}"
 }
 
 # Debian makes a database and starts every server that it installs. The tests start their own.

@@ -60,8 +60,11 @@ public final class PostgresServer: Sendable {
 
     private static let install = "apt-get install postgresql (or brew install postgresql)"
     private static var folders: [String] {
-        let versions = (try? FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql")) ?? []
-        return versions.sorted { (Int($0) ?? 0) > (Int($1) ?? 0) }.map { "/usr/lib/postgresql/\($0)/bin" }
+        // Debian and Homebrew keep each version in a folder of its own, which is not on the PATH.
+        let (debian, homebrew) = ("/usr/lib/postgresql", "/opt/homebrew/opt")
+        let names = { (folder: String) in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] }
+        let versions = names(debian).sorted { (Int($0) ?? 0) > (Int($1) ?? 0) }.map { "\(debian)/\($0)/bin" }
+        return versions + names(homebrew).filter { $0.hasPrefix("postgresql@") }.map { "\(homebrew)/\($0)/bin" }
     }
 
     public var port: Int { reserved.number }
