@@ -6,7 +6,7 @@ help:
 	@echo 'make demo-postgres, make demo-redis: the same on a private server, with two worker processes'
 	@echo 'make test       build and run every test'
 	@echo 'make test-tsan  the same under the thread sanitizer'
-	@echo 'make bench      figures beside the limits of the engines, in release mode'
+	@echo 'make bench      figures beside the limits of the engines, in release mode (ENGINE=sqlite, postgres or redis: that one)'
 	@echo 'make soak       every attack for a long time (SOAK_SECONDS=600 each, SOAK_JOBS=10000000)'
 	@echo 'make check      format, licence, source rules, links, documentation, coverage of the tests'
 	@echo 'make format     rewrite the Swift files in the house format'
@@ -28,7 +28,7 @@ test-tsan:
 	@exec Scripts/test-tsan.sh
 
 bench:
-	@exec Scripts/bench.sh
+	@exec Scripts/bench.sh $(if $(ENGINE),--engine $(ENGINE))
 
 soak:
 	@exec Scripts/soak.sh

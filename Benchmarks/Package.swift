@@ -21,6 +21,8 @@ let package = Package(
             dependencies: [
                 .product(name: "Errand", package: "errand"),
                 .product(name: "ErrandSQLite", package: "errand"),
+                .product(name: "ErrandPostgres", package: "errand"),
+                .product(name: "ErrandRedis", package: "errand"),
                 .product(name: "ErrandHummingbird", package: "errand"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

@@ -27,6 +27,8 @@ public final class PostgresStore: JobStore {
     private let chance: Chance
     let facts: PostgresFacts
     private let isClosed = Mutex(false)
+    private let commits = Atomic<Int>(0)
+    private let calls = Atomic<Int>(0)
 
     /// Jobs on this server. Time is the server's.
     /// - Parameters:
@@ -111,6 +113,13 @@ public final class PostgresStore: JobStore {
         await vitalPool.close()
     }
 
+    /// How many transactions this process made that may write, empty claims among them: how many rows share one is what a
+    /// benchmark's limit has to copy.
+    @_spi(Benchmarks) public var commitCount: Int { commits.load(ordering: .relaxed) }
+
+    /// How many transactions this process made, reading and writing.
+    @_spi(Benchmarks) public var callCount: Int { calls.load(ordering: .relaxed) }
+
     func checkOpen() throws {
         if isClosed.withLock({ $0 }) { throw StoreError.storeClosed }
     }
@@ -126,7 +135,8 @@ public final class PostgresStore: JobStore {
         _ body: @escaping @Sendable (PostgresSession) throws -> Answer
     ) async throws -> Answer {
         let (answer, effects) = try await repeating {
-            try await self.pool.with { link in
+            self.commits.add(1, ordering: .relaxed)
+            return try await self.pool.with { link in
                 try self.transaction(on: link, lockTimeout: lockTimeout) { session in try body(session) }
             }
         }
@@ -140,7 +150,8 @@ public final class PostgresStore: JobStore {
         _ body: @escaping @Sendable (PostgresLink, PostgresShared) throws -> Answer
     ) async throws -> Answer {
         try await repeating {
-            try await (pool ?? self.pool)
+            self.commits.add(1, ordering: .relaxed)
+            return try await (pool ?? self.pool)
                 .with { link in
                     do {
                         return try body(link, self.shared)
@@ -248,6 +259,7 @@ public final class PostgresStore: JobStore {
         var tries = 0
         while true {
             try checkOpen()
+            calls.add(1, ordering: .relaxed)
             do {
                 return try await call()
             } catch let failure as PostgresFailure where failure.isConflict && tries < Self.mostTries {

@@ -3,7 +3,6 @@
 
 import ArgumentParser
 import Errand
-import ErrandSQLite
 import Foundation
 
 /// Runs a very large number of jobs through one process and watches its memory.
@@ -21,12 +20,12 @@ struct Soak: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let scratch = try Scratch(.powerLoss)
-        defer { scratch.remove() }
-        try await scratch.withStore { try await soak($0) }
+        try await Scratch.with(.powerLoss, on: Servers()) { scratch in
+            try await scratch.withStore { try await soak($0) }
+        }
     }
 
-    private func soak(_ store: SQLiteStore) async throws {
+    private func soak(_ store: any JobStore) async throws {
         let tally = Tally(goal: jobs)
         var configuration = WorkerConfiguration()
         // Finished jobs go as fast as new ones come, so that the file has a size to settle at, too.

@@ -32,6 +32,8 @@ public final class RedisStore: JobStore {
     private let door = Doorkeeper()
     private let subscriber: RedisSubscriber
     private let isListening = Atomic(false)
+    private let commits = Atomic<Int>(0)
+    private let calls = Atomic<Int>(0)
 
     /// A store on the server at this URL: `redis://user:password@host:6379/0`, `rediss://` with TLS.
     ///
@@ -95,6 +97,13 @@ public final class RedisStore: JobStore {
         await client.close()
     }
 
+    /// How many scripts this process ran that may write, empty claims among them: how many jobs share one is what a
+    /// benchmark's limit has to copy.
+    @_spi(Benchmarks) public var commitCount: Int { commits.load(ordering: .relaxed) }
+
+    /// How many scripts this process ran, reading and writing.
+    @_spi(Benchmarks) public var callCount: Int { calls.load(ordering: .relaxed) }
+
     // MARK: Calls
 
     /// Runs a call of the store: not after the end, and only on a server that can be trusted.
@@ -114,6 +123,7 @@ public final class RedisStore: JobStore {
         capacity: Int = 256,
         _ arguments: (inout RedisCommand) -> Void
     ) async throws(StoreError) -> [RESPValue] {
+        note(1, writes: writes)
         do throws(RedisError) {
             let answer = try await client.run(script, keys: 1, capacity: capacity) { command in
                 command.append(prefix)
@@ -133,6 +143,7 @@ public final class RedisStore: JobStore {
         writes: Bool = true,
         _ arguments: (Int, inout RedisCommand) -> Void
     ) async throws(StoreError) -> [[RESPValue]] {
+        note(times, writes: writes)
         do throws(RedisError) {
             let answers = try await client.run(script, keys: 1, times: times) { index, command in
                 command.append(prefix)
@@ -143,6 +154,11 @@ public final class RedisStore: JobStore {
         } catch {
             throw StoreError(redis: error, writes: writes)
         }
+    }
+
+    private func note(_ scripts: Int, writes: Bool) {
+        calls.add(scripts, ordering: .relaxed)
+        if writes { commits.add(scripts, ordering: .relaxed) }
     }
 
     /// Commands that only read, in one look: each its word, its key without the prefix, and the rest.

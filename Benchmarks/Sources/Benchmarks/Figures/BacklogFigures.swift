@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Errand
-@_spi(Benchmarks) import ErrandSQLite
 
 /// Whether the cost of a job depends on how many others there are: 20,000 are drained while so many stay behind.
 struct BacklogFigures {
@@ -30,26 +29,41 @@ struct BacklogFigures {
         }
     }
 
-    /// The file of the smallest backlog is the limit of the others: the ratio says how flat the cost is.
     func measure() async throws -> [Figure] {
+        var figures: [Figure] = []
+        for setup in scale.setups where setup != .processCrash { figures += try await measure(setup) }
+        return figures
+    }
+
+    /// The smallest backlog is the limit of the others: the ratio says how flat the cost is.
+    private func measure(_ setup: Setup) async throws -> [Figure] {
         var runs: [Kind: [Double]] = [:]
         var scratches: [(Kind, Scratch)] = []
-        defer { for (_, scratch) in scratches { scratch.remove() } }
-        for kind in Kind.allCases { scratches.append((kind, try await prepare(kind))) }
-        for _ in 0..<scale.runs {
-            // In turn, so that a slow minute of the machine hits all alike.
-            for (kind, scratch) in scratches { runs[kind, default: []].append(try await drain(scratch)) }
+        do {
+            for kind in Kind.allCases {
+                let scratch = try Scratch(setup, on: scale.servers)
+                scratches.append((kind, scratch))
+                try await prepare(scratch, kind)
+            }
+            for _ in 0..<scale.runs {
+                // In turn, so that a slow minute of the machine hits all alike.
+                for (kind, scratch) in scratches { runs[kind, default: []].append(try await drain(scratch)) }
+            }
+        } catch {
+            for (_, scratch) in scratches { await scratch.remove() }
+            throw error
         }
+        for (_, scratch) in scratches { await scratch.remove() }
         let least = runs[.queued1K] ?? []
         return Kind.allCases.map { kind in
-            Figure("drain, \(kind.name), powerLoss", runs[kind] ?? [], "jobs/s", limit: kind == .queued1K ? [] : least)
+            let limit = kind == .queued1K ? [] : least
+            return Figure("drain, \(kind.name), \(setup.rawValue)", runs[kind] ?? [], "jobs/s", limit: limit)
         }
     }
 
     private var bite: Int { scale.jobs(20_000) }
 
-    private func prepare(_ kind: Kind) async throws -> Scratch {
-        let scratch = try Scratch(.powerLoss)
+    private func prepare(_ scratch: Scratch, _ kind: Kind) async throws {
         try await scratch.withStore { store in
             let client = JobClient(store: store)
             if kind == .finished1M {
@@ -59,7 +73,6 @@ struct BacklogFigures {
             }
             try await client.fill(kind == .queued1K || kind == .finished1M ? kind.behind : scale.jobs(kind.behind))
         }
-        return scratch
     }
 
     private func drain(_ scratch: Scratch) async throws -> Double {

@@ -2,38 +2,37 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Errand
-@_spi(Benchmarks) import ErrandSQLite
 
 /// Jobs that 64 callers store while a worker of the same process runs them.
 struct BothFigures {
     let scale: Scale
 
     func measure() async throws -> [Figure] {
-        [try await measure(.powerLoss), try await measure(.processCrash)]
+        var figures: [Figure] = []
+        for setup in scale.setups { figures.append(try await measure(setup)) }
+        return figures
     }
 
-    private func measure(_ durability: StoreDescription.Durability) async throws -> Figure {
+    private func measure(_ setup: Setup) async throws -> Figure {
         var (runs, limits): ([Double], [Double]) = ([], [])
         let count = scale.jobs(64_000)
         for _ in 0..<scale.runs {
-            let ours = try Scratch(durability)
-            defer { ours.remove() }
-            let (seconds, commits) = try await ours.withStore { store in
-                let before = store.commitCount
-                return (try await live(count, on: store), store.commitCount - before)
+            let (seconds, commits) = try await Scratch.with(setup, on: scale.servers) { scratch in
+                try await scratch.withStore { store in
+                    let before = store.commitCount
+                    return (try await live(count, on: store), store.commitCount - before)
+                }
             }
             runs.append(Double(count) / seconds)
-            let plain = try Scratch(durability)
-            defer { plain.remove() }
-            try await plain.withStore { _ in }
-            var jobs = try PlainJobs(plain, storing: count)
-            let limit = try await time { try jobs.live(count, batch: max(count / max(commits, 1), 1)) }
-            limits.append(Double(count) / limit)
+            let limit = try await Scratch.limit(setup, on: scale.servers, storing: count) { jobs in
+                try await rate(of: count) { try await jobs.live(count, commits: commits) }
+            }
+            limits.append(limit)
         }
-        return Figure("enqueue by 64 callers and drain at once, \(durability.word)", runs, "jobs/s", limit: limits)
+        return Figure("enqueue by 64 callers and drain at once, \(setup.rawValue)", runs, "jobs/s", limit: limits)
     }
 
-    private func live(_ count: Int, on store: SQLiteStore) async throws -> Double {
+    private func live(_ count: Int, on store: any JobStore) async throws -> Double {
         let tally = Tally(goal: count)
         let client = JobClient(store: store)
         let seconds = try await Worker.measured(store, tally.handlers)

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Errand
-@_spi(Benchmarks) import ErrandSQLite
 
 /// Storing jobs: by one caller that awaits each, by 64 callers, in calls of a thousand.
 struct EnqueueFigures {
@@ -24,38 +23,37 @@ struct EnqueueFigures {
 
     func measure() async throws -> [Figure] {
         var figures: [Figure] = []
-        for durability in [StoreDescription.Durability.powerLoss, .processCrash] {
-            for way in Way.allCases { figures.append(try await measure(way, durability)) }
+        for setup in scale.setups {
+            for way in Way.allCases { figures.append(try await measure(way, setup)) }
         }
         return figures
     }
 
-    private func measure(_ way: Way, _ durability: StoreDescription.Durability) async throws -> Figure {
+    private func measure(_ way: Way, _ setup: Setup) async throws -> Figure {
         var (runs, limits): ([Double], [Double]) = ([], [])
         let count = scale.jobs(way.jobs)
         for _ in 0..<scale.runs {
-            let ours = try Scratch(durability)
-            defer { ours.remove() }
-            let (seconds, commits) = try await ours.withStore { store in
-                let client = JobClient(store: store)
-                try await client.fill(1000)
-                let before = store.commitCount
-                let seconds = try await time { try await enqueue(count, way, client) }
-                guard try await store.counts().count() == count + 1000 else {
-                    throw VoidFigure("not every job was stored")
+            let (seconds, commits) = try await Scratch.with(setup, on: scale.servers) { scratch in
+                try await scratch.withStore { store in
+                    let client = JobClient(store: store)
+                    try await client.fill(1000)
+                    let before = store.commitCount
+                    let seconds = try await time { try await enqueue(count, way, client) }
+                    let commits = store.commitCount - before
+                    guard try await store.counts().count() == count + 1000 else {
+                        throw VoidFigure("not every job was stored")
+                    }
+                    return (seconds, commits)
                 }
-                return (seconds, store.commitCount - before)
             }
             runs.append(Double(count) / seconds)
-            let plain = try Scratch(durability)
-            defer { plain.remove() }
-            try await plain.withStore { _ in }
-            var jobs = try PlainJobs(plain, storing: count + 1000)
-            try jobs.insert(1000, batch: 1000)
-            let limit = try await time { try jobs.insert(count, batch: max(count / max(commits, 1), 1)) }
-            limits.append(Double(count) / limit)
+            let limit = try await Scratch.limit(setup, on: scale.servers, storing: count + 1000) { jobs in
+                try await jobs.insert(1000, commits: 1)
+                return try await rate(of: count) { try await jobs.insert(count, commits: commits) }
+            }
+            limits.append(limit)
         }
-        return Figure("enqueue \(way.rawValue), \(durability.word)", runs, "jobs/s", limit: limits)
+        return Figure("enqueue \(way.rawValue), \(setup.rawValue)", runs, "jobs/s", limit: limits)
     }
 
     private func enqueue(_ count: Int, _ way: Way, _ client: JobClient) async throws {

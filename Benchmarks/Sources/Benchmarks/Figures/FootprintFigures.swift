@@ -2,40 +2,50 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Errand
-import ErrandSQLite
 
-/// What a worker costs while there is nothing to do, and what queued jobs cost while they wait.
+/// What a worker costs while there is nothing to do, and what queued jobs cost the process that queued them.
 struct FootprintFigures {
     let scale: Scale
 
     func measure() async throws -> [Figure] {
-        var idle: [(cpu: Double, queries: Double, memory: Double)] = []
+        var figures: [Figure] = []
+        for setup in scale.setups where setup != .processCrash {
+            var idle: [(cpu: Double, queries: Double, memory: Double)] = []
+            for _ in 0..<scale.runs { idle.append(try await idleWorker(setup)) }
+            let name = "idle worker"
+            figures += [
+                Figure("\(name), processor\(setup.suffix)", idle.map(\.cpu), "%"),
+                Figure("\(name), calls of the store\(setup.suffix)", idle.map(\.queries), "1/s"),
+                Figure("\(name), resident memory\(setup.suffix)", idle.map { $0.memory / 1e6 }, "MB"),
+            ]
+        }
+        guard scale.setups.contains(.powerLoss) else { return figures }
         var (inFile, inMemory): ([Double], [Double]) = ([], [])
         let count = scale.jobs(100_000)
         for _ in 0..<scale.runs {
-            idle.append(try await idleWorker())
-            let scratch = try Scratch(.powerLoss)
-            defer { scratch.remove() }
-            inFile.append(try await queued(["memory-child", "\(count)", "--file", scratch.file]))
+            let grown = try await Scratch.with(.powerLoss, on: scale.servers) { scratch in
+                try await queued(["memory-child", "\(count)", "--file", scratch.target.address])
+            }
+            inFile.append(grown)
             inMemory.append(try await queued(["memory-child", "\(count)"]))
         }
-        return [
-            Figure("idle worker, processor", idle.map(\.cpu), "%"),
-            Figure("idle worker, calls of the store", idle.map(\.queries), "1/s"),
-            Figure("idle worker, resident memory", idle.map { $0.memory / 1e6 }, "MB"),
+        return figures + [
             Figure("memory of 100,000 queued jobs, SQLite", inFile.map { $0 * 100_000 / Double(count) / 1e6 }, "MB"),
             Figure("memory of 100,000 queued jobs, memory", inMemory.map { $0 * 100_000 / Double(count) / 1e6 }, "MB"),
         ]
     }
 
-    private func idleWorker() async throws -> (cpu: Double, queries: Double, memory: Double) {
-        let scratch = try Scratch(.powerLoss)
-        defer { scratch.remove() }
-        return try await ChildProcess.run(["idle-child", scratch.file, scale.isQuick ? "2" : "10"]) { child in
-            let words = [try await child.line("cpu"), try await child.line("queries"), try await child.line("memory")]
-            let numbers = words.compactMap(Double.init)
-            guard numbers.count == 3 else { throw VoidFigure("the idle worker said \(words)") }
-            return (numbers[0], numbers[1], numbers[2])
+    private func idleWorker(_ setup: Setup) async throws -> (cpu: Double, queries: Double, memory: Double) {
+        try await Scratch.with(setup, on: scale.servers) { scratch in
+            let arguments = ["idle-child"] + scratch.target.words + ["--seconds", scale.isQuick ? "2" : "10"]
+            return try await ChildProcess.run(arguments) { child in
+                let words = [
+                    try await child.line("cpu"), try await child.line("queries"), try await child.line("memory"),
+                ]
+                let numbers = words.compactMap(Double.init)
+                guard numbers.count == 3 else { throw VoidFigure("the idle worker said \(words)") }
+                return (numbers[0], numbers[1], numbers[2])
+            }
         }
     }
 

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Errand
-import ErrandSQLite
 import Synchronization
 
 /// From the call that enqueues to the first line of the handler, one job every 20 ms, nothing else to do.
@@ -11,21 +10,20 @@ struct LatencyFigures {
 
     func measure() async throws -> [Figure] {
         var figures: [Figure] = []
-        for durability in [StoreDescription.Durability.powerLoss, .processCrash] {
-            figures += try await measure(durability)
-        }
+        for setup in scale.setups { figures += try await measure(setup) }
         return figures
     }
 
-    private func measure(_ durability: StoreDescription.Durability) async throws -> [Figure] {
+    private func measure(_ setup: Setup) async throws -> [Figure] {
         var runs: [[Double]] = []
         let count = scale.jobs(500)
         for _ in 0..<scale.runs {
-            let scratch = try Scratch(durability)
-            defer { scratch.remove() }
-            runs.append(try await scratch.withStore { try await delays(of: count, on: $0) })
+            let run = try await Scratch.with(setup, on: scale.servers) { scratch in
+                try await scratch.withStore { try await delays(of: count, on: $0) }
+            }
+            runs.append(run)
         }
-        let name = "enqueue to start, \(durability.word)"
+        let name = "enqueue to start, \(setup.rawValue)"
         return [
             Figure("\(name), p50", runs.map { $0.percentile(50) }, "ms"),
             Figure("\(name), p99", runs.map { $0.percentile(99) }, "ms"),
@@ -34,7 +32,7 @@ struct LatencyFigures {
     }
 
     /// Milliseconds, one for each job.
-    private func delays(of count: Int, on store: SQLiteStore) async throws -> [Double] {
+    private func delays(of count: Int, on store: any JobStore) async throws -> [Double] {
         let clock = SystemClock.shared
         let started = Mutex<[Int: Duration]>([:])
         let tally = Tally(goal: count)

@@ -10,14 +10,14 @@ import GRDBSQLite
 final class PlainConnection {
     private let handle: OpaquePointer
 
-    init(_ scratch: Scratch) throws {
+    init(_ target: Target) throws {
         var handle: OpaquePointer?
-        guard sqlite3_open_v2(scratch.file, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nil) == SQLITE_OK,
+        guard sqlite3_open_v2(target.address, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nil) == SQLITE_OK,
             let handle
-        else { throw VoidFigure("the plain connection could not open \(scratch.file)") }
+        else { throw VoidFigure("the plain connection could not open \(target.address)") }
         self.handle = handle
         try run("PRAGMA busy_timeout = 5000")
-        try run("PRAGMA synchronous = \(scratch.durability == .powerLoss ? "FULL" : "NORMAL")")
+        try run("PRAGMA synchronous = \(target.setup == .powerLoss ? "FULL" : "NORMAL")")
         try run("PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000")
         try run("PRAGMA wal_autocheckpoint = 4000")
     }

@@ -3,27 +3,26 @@
 
 import ArgumentParser
 import Errand
-@_spi(Benchmarks) import ErrandSQLite
 
-/// A worker on a file, in a process of its own.
+/// A worker on jobs of the parent, in a process of its own.
 struct DrainChild: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "drain-child", shouldDisplay: false)
 
-    @Argument var file: String
-    @Argument var durability: String
+    @OptionGroup var target: Target
 
     func run() async throws {
-        let settings = SQLiteConfiguration(durability: durability == "powerLoss" ? .powerLoss : .processCrash)
-        let store = try SQLiteStore(path: file, configuration: settings)
+        let store = try target.open()
         let tally = Tally(goal: .max)
         let worker = Worker.measured(store, tally.handlers)
-        try await worker.runs {
+        let before = try await worker.runs {
             while !worker.health.isReady { try await SystemClock.shared.sleep(for: .milliseconds(5)) }
             Parent.tell("ready")
+            let before = store.commitCount
             await Parent.waitForEnd()
+            return before
         }
         Parent.tell("handled \(tally.handled)")
-        Parent.tell("commits \(store.commitCount)")
+        Parent.tell("commits \(store.commitCount - before)")
         try await store.close()
     }
 }

@@ -3,18 +3,17 @@
 
 import ArgumentParser
 import Errand
-@_spi(Benchmarks) import ErrandSQLite
 
 /// A worker with nothing to do: what it costs to have it.
 struct IdleChild: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "idle-child", shouldDisplay: false)
 
-    @Argument var file: String
-    @Argument var seconds: Int
+    @OptionGroup var target: Target
+    @Option var seconds: Int
 
     func run() async throws {
         let clock = SystemClock.shared
-        let store = try SQLiteStore(path: file)
+        let store = try target.open()
         let worker = Worker.measured(store, Tally(goal: .max).handlers)
         try await worker.runs {
             while !worker.health.isReady { try await clock.sleep(for: .milliseconds(5)) }

@@ -1,28 +1,55 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-@_spi(Benchmarks) import ErrandSQLite
 import Errand
+@_spi(Benchmarks) import ErrandPostgres
 import Foundation
-import Logging
+import RedisWire
 
-/// A database file of its own, gone at the end.
-struct Scratch {
-    let file: String
-    let durability: StoreDescription.Durability
-    private let folder: URL
+/// A database file, schema or deployment of its own, gone at the end.
+struct Scratch: Sendable {
+    let target: Target
+    private let folder: URL?
 
-    /// An empty file with the shipped schema.
-    init(_ durability: StoreDescription.Durability) throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent("errand-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        file = folder.appendingPathComponent("jobs.db").path
-        self.durability = durability
+    /// An empty one; the store makes its schema.
+    init(_ setup: Setup, on servers: Servers) throws {
+        let name = "bench-\(UUID().uuidString.prefix(8).lowercased())"
+        switch setup.engine {
+        case .sqlite:
+            let folder = FileManager.default.temporaryDirectory.appendingPathComponent("errand-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            self.folder = folder
+            target = Target(setup, address: folder.appendingPathComponent("jobs.db").path, space: "-")
+        case .postgres, .redis:
+            guard let address = servers.address(of: setup.engine) else {
+                throw VoidFigure("no \(setup.engine.rawValue) server was named")
+            }
+            folder = nil
+            target = Target(setup, address: address, space: name)
+        }
     }
 
-    /// Opens the file as an application does, runs `body` and closes it.
-    func withStore<Value>(_ body: (SQLiteStore) async throws -> Value) async throws -> Value {
-        let store = try SQLiteStore(path: file, configuration: SQLiteConfiguration(durability: durability))
+    /// Makes one, runs `body` and removes it.
+    static func with<Value>(
+        _ setup: Setup,
+        on servers: Servers,
+        _ body: (Scratch) async throws -> Value
+    ) async throws -> Value {
+        let scratch = try Scratch(setup, on: servers)
+        let value: Value
+        do {
+            value = try await body(scratch)
+        } catch {
+            await scratch.remove()
+            throw error
+        }
+        await scratch.remove()
+        return value
+    }
+
+    /// Opens it as an application does, runs `body` and closes it.
+    func withStore<Value>(_ body: (any CountedStore) async throws -> Value) async throws -> Value {
+        let store = try target.open()
         let value: Value
         do {
             value = try await body(store)
@@ -34,60 +61,51 @@ struct Scratch {
         return value
     }
 
-    func remove() {
-        try? FileManager.default.removeItem(at: folder)
-    }
-}
-
-extension JobClient {
-    /// Stores jobs in calls of a thousand.
-    func fill(_ count: Int) async throws {
-        for start in stride(from: 0, to: count, by: 1000) {
-            try await enqueue(contentsOf: (start..<min(start + 1000, count)).map(NoOp.init))
+    /// How many a second plain statements store or end, in a scratch of the same setup.
+    static func limit(
+        _ setup: Setup,
+        on servers: Servers,
+        storing most: Int,
+        connections: Int = 1,
+        _ body: (inout any PlainJobs) async throws -> Double
+    ) async throws -> Double {
+        try await with(setup, on: servers) { scratch in
+            // Makes the schema.
+            try await scratch.withStore { _ = await $0.describe() }
+            var jobs = try await scratch.target.plain(storing: most, connections: connections)
+            do {
+                let rate = try await body(&jobs)
+                await jobs.close()
+                return rate
+            } catch {
+                await jobs.close()
+                throw error
+            }
         }
     }
-}
 
-extension Worker {
-    /// A worker that logs nothing below errors and keeps every finished job.
-    static func measured(_ store: any JobStore, _ handlers: JobHandlers) -> Worker {
-        var configuration = WorkerConfiguration()
-        configuration.retention = RetentionPolicy(maximum: nil)
-        var logger = Logger(label: "benchmark")
-        logger.logLevel = .error
-        return Worker(store: store, handlers: handlers, configuration: configuration, logger: logger)
-    }
-
-    /// Runs while `body` does.
-    func runs<Value>(during body: () async throws -> Value) async throws -> Value {
-        let running = Task { try await self.run() }
-        let value: Value
-        do {
-            value = try await body()
-        } catch {
-            running.cancel()
-            throw error
+    /// Removes it; what cannot be removed goes with the server.
+    func remove() async {
+        switch target.setup.engine {
+        case .sqlite: if let folder { try? FileManager.default.removeItem(at: folder) }
+        case .postgres:
+            guard let connection = try? await PostgresConnection.connect(target.address) else { return }
+            _ = try? await connection.execute("DROP SCHEMA IF EXISTS \"\(target.space)\" CASCADE")
+            await connection.close()
+        case .redis: try? await removeKeys()
         }
-        stopClaiming()
-        try await running.value
-        return value
     }
-}
 
-extension StoreDescription.Durability {
-    /// For names of figures.
-    var word: String { self == .powerLoss ? "powerLoss" : "processCrash" }
-}
-
-extension Duration {
-    var inSeconds: Double {
-        Double(components.seconds) + Double(components.attoseconds) / 1e18
+    private func removeKeys() async throws {
+        let client = try PlainRedis.client(target.address)
+        var cursor = "0"
+        repeat {
+            let scan = RedisCommand("SCAN", cursor, "MATCH", "{errand:\(target.space)}:*", "COUNT", "1000")
+            let answer = try await client.send(scan).elements ?? []
+            cursor = answer.first?.text ?? "0"
+            let keys = answer.last?.elements?.compactMap(\.text) ?? []
+            if !keys.isEmpty { _ = try await client.send(RedisCommand(["DEL"] + keys)) }
+        } while cursor != "0"
+        await client.close()
     }
-}
-
-/// How long `body` takes, in seconds.
-func time(_ body: () async throws -> Void) async rethrows -> Double {
-    let start = SystemClock.shared.uptime
-    try await body()
-    return (SystemClock.shared.uptime - start).inSeconds
 }
