@@ -7,7 +7,8 @@
 #
 # PostgreSQL and Redis are private servers, started on a free port of 127.0.0.1 and stopped again; --postgres URL and
 # --redis URL measure others. PostgreSQL keeps its own durability (synchronous_commit and fsync on) and gets memory and
-# write-ahead log enough for a million jobs; Redis writes its append-only file and flushes it once a second.
+# write-ahead log enough for a million jobs; Redis writes its append-only file and flushes it once a second; the
+# benchmark has it rewritten between two measurements, not during one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=Scripts/servers.sh
@@ -51,7 +52,7 @@ if needs postgres; then
     servers+=(--postgres "$postgres_url")
 fi
 if needs redis; then
-    start_redis "$folder/redis" --appendfsync everysec
+    start_redis "$folder/redis" --appendfsync everysec --auto-aof-rewrite-percentage 0
     servers+=(--redis "$redis_url")
 fi
 

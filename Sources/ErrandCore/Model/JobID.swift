@@ -50,6 +50,21 @@ extension JobID {
     /// The id in these 16 bytes; `nil` for any other number of bytes. The version is not checked, so that
     /// ids brought from another system survive.
     public init?(bytes: some Collection<UInt8>) {
+        // Bytes that lie together are read as two numbers: one by one they cost a call each in a module that cannot see
+        // through `Collection`, which was a sixth of a worker's time.
+        let numbers = bytes.withContiguousStorageIfAvailable { bytes -> (high: UInt64, low: UInt64)? in
+            guard bytes.count == 16 else { return nil }
+            let raw = UnsafeRawBufferPointer(bytes)
+            return (
+                UInt64(bigEndian: raw.loadUnaligned(as: UInt64.self)),
+                UInt64(bigEndian: raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+            )
+        }
+        if let numbers {
+            guard let (high, low) = numbers else { return nil }
+            self.init(high: high, low: low)
+            return
+        }
         guard bytes.count == 16 else { return nil }
         var (high, low): (UInt64, UInt64) = (0, 0)
         for (index, byte) in bytes.enumerated() {

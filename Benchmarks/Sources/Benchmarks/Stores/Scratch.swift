@@ -91,8 +91,20 @@ struct Scratch: Sendable {
         case .postgres:
             guard let connection = try? await PostgresConnection.connect(target.address) else { return }
             _ = try? await connection.execute("DROP SCHEMA IF EXISTS \"\(target.space)\" CASCADE")
+            // So that what this one wrote does not reach the disk while the next one is measured.
+            _ = try? await connection.execute("CHECKPOINT")
             await connection.close()
         case .redis: try? await removeKeys()
+        }
+    }
+
+    /// The log of what was removed is rewritten now, when there is nothing to write, and not while the next one is measured.
+    private func forgetLog(_ client: RedisClient) async {
+        guard (try? await client.send(RedisCommand("BGREWRITEAOF"))) != nil else { return }
+        for _ in 0..<1000 {
+            let facts = try? await client.send(RedisCommand("INFO", "persistence")).text
+            guard facts?.contains("aof_rewrite_in_progress:1") == true else { return }
+            try? await SystemClock.shared.sleep(for: .milliseconds(10))
         }
     }
 
@@ -106,6 +118,7 @@ struct Scratch: Sendable {
             let keys = answer.last?.elements?.compactMap(\.text) ?? []
             if !keys.isEmpty { _ = try await client.send(RedisCommand(["DEL"] + keys)) }
         } while cursor != "0"
+        await forgetLog(client)
         await client.close()
     }
 }
