@@ -78,7 +78,8 @@ for first = 1, #list, 50 do
     for index = first, last do
         local job = list[index]
         job.arguments, job.body = arguments[index - first + 1] or '', ''
-        if has(byte(job.head, 46), 64) then
+        local flags = byte(job.head, 46)
+        if flags ~= 0 and has(flags, 64) then
             local size = call('HSTRLEN', P .. 'b', job.id)
             if index == 1 or bytes + size <= most then job.body = call('HGET', P .. 'b', job.id) or '' end
             bytes = bytes + size
@@ -93,10 +94,12 @@ for first = 1, #list, 50 do
     if #list < last then break end
 end
 start(list, worker)
+local at = #answer
 for _, job in ipairs(list) do
-    local at = #answer
+    local flags = byte(job.head, 46)
     answer[at + 1], answer[at + 2], answer[at + 3], answer[at + 4] = job.id, job.head, job.arguments, job.body
-    answer[at + 5] = has(byte(job.head, 46), 2) and call('HGET', P .. 'x', job.id) or ''
+    answer[at + 5] = flags ~= 0 and has(flags, 2) and call('HGET', P .. 'x', job.id) or ''
+    at = at + 5
 end
 
 local nextDue

@@ -100,7 +100,11 @@ end
 local function best(lanes)
     while true do
         local chosen, rank
-        for index = 1, #lanes do
+        if #lanes == 1 then
+            local only = lanes[1]
+            if only.at <= only.size or head(only) then chosen = only end
+        end
+        for index = 1, #lanes > 1 and #lanes or 0 do
             local entry = lanes[index]
             if head(entry) then
                 local other = entry.times[entry.at] - entry.bias
@@ -119,7 +123,7 @@ local function best(lanes)
             call('ZREM', chosen.key, chosen.members[chosen.at])
             chosen.at, chosen.from = chosen.at + 1, chosen.from - 1
         else
-            if not isLate(text) then return chosen end
+            if byte(text, 46) == 0 or not isLate(text) then return chosen end
             if patience == 0 then return nil end
             patience = patience - 1
             late[#late + 1] = chosen.ids[chosen.at]
@@ -141,11 +145,18 @@ local function start(list, worker)
     if #list == 0 then return end
     local heads, ids, timed = {}, {}, {}
     local instantNow = instant(now)
+    -- What is the same for many jobs is made once.
+    local leases, lastSince, lastWait = {}, nil, nil
     for index, job in ipairs(list) do
         local text = job.head
-        local epoch, attempt = unpackBytes('>i8I4', text, 10)
-        local scope = byte(text, 117)
-        if scope == 1 and sub(text, 2, 9) == NONE then
+        local before = sub(text, 10, 21)
+        local lease = leases[before]
+        if not lease then
+            local epoch, attempt = unpackBytes('>i8I4', before)
+            lease = '\4' .. instantNow .. pack('>i8I4', epoch + 1, attempt + 1) .. worker
+            leases[before] = lease
+        end
+        if byte(text, 117) == 1 and sub(text, 2, 9) == NONE then
             local key = sub(text, 132 + unpackBytes('>I2', text, 130))
             local entry = call('HGET', P .. 'u', key)
             if entry and sub(entry, 1, 16) == job.id and sub(entry, 17, 32) == NOBODY then
@@ -153,13 +164,15 @@ local function start(list, worker)
                 call('ZREM', P .. 'k', key)
             end
         end
-        if has(byte(text, 46), 32) then timed[#timed + 1] = job.id end
-        job.head = '\4' .. instantNow .. pack('>i8I4', epoch + 1, attempt + 1) .. worker .. sub(text, 38)
+        local flags = byte(text, 46)
+        if flags ~= 0 and has(flags, 32) then timed[#timed + 1] = job.id end
+        job.head = lease .. sub(text, 38)
         heads[2 * index - 1], heads[2 * index] = job.id, job.head
         ids[index] = job.id
         if not job.lane.kind then job.lane.kind = kindOf(text) end
-        local wait, entry = bucket(now - job.since), job.lane
-        entry.waits[wait] = (entry.waits[wait] or 0) + 1
+        if job.since ~= lastSince then lastSince, lastWait = job.since, bucket(now - job.since) end
+        local entry = job.lane
+        entry.waits[lastWait] = (entry.waits[lastWait] or 0) + 1
         entry.taken[#entry.taken + 1] = job.member
     end
     callAll('HSET', P .. 'j', heads, 2)

@@ -80,13 +80,14 @@ for index = 1, n do
             if fact.scope == 3 then ttl = now + unpackBytes('>i8', wishes, 28) end
         end
         local isReady = runAt <= now
-        local member = pack('>i8', sequence + index) .. id
+        local order = pack('>i8', sequence + index)
+        local member = order .. id
         heads[2 * stored + 1] = id
-        heads[2 * stored + 2] = (isReady and still or delayed) .. sub(wishes, 1, 2) .. (isReady and nowBytes or instant(runAt))
-            .. sub(member, 1, 8) .. nowBytes .. startBy .. deadline .. tail
+        heads[2 * stored + 2] = (isReady and still or delayed) .. (#wishes == 2 and wishes or sub(wishes, 1, 2)) .. (isReady and nowBytes or instant(runAt))
+            .. order .. nowBytes .. startBy .. deadline .. tail
         arguments[2 * stored + 1], arguments[2 * stored + 2] = id, ARGV[at + 3]
         names[2 * stored + 1], names[2 * stored + 2] = '0', id
-        if has(flags, 64) then
+        if flags ~= 0 and has(flags, 64) then
             bodies[#bodies + 1] = id
             bodies[#bodies + 1] = ARGV[at + 4]
         end

@@ -23,6 +23,7 @@ local NONE = '\128\0\0\0\0\0\0\0'
 local NOBODY = string.rep('\0', 16)
 local MOST = 9007199254740992
 local call, pack, unpackBytes, sub, byte = redis.call, struct.pack, struct.unpack, string.sub, string.byte
+local floor, frexp = math.floor, math.frexp
 
 -- The bytes of an instant; what is behind the year 2255 is never.
 local function instant(time)
@@ -30,7 +31,7 @@ local function instant(time)
     return pack('>i8', time)
 end
 
-local function has(flags, flag) return math.floor(flags / flag) % 2 == 1 end
+local function has(flags, flag) return floor(flags / flag) % 2 == 1 end
 
 -- Calls a command with a list of words that may be long.
 local function callAll(command, key, words, width)
@@ -69,9 +70,9 @@ end
 
 -- 0 for less than a millisecond, then one per doubling, at most 24.
 local function bucket(microseconds)
-    local milliseconds = math.floor(microseconds / 1000)
+    local milliseconds = floor(microseconds / 1000)
     if milliseconds <= 0 then return 0 end
-    local _, exponent = math.frexp(milliseconds)
+    local _, exponent = frexp(milliseconds)
     return math.min(exponent, 24)
 end
 
@@ -82,7 +83,7 @@ local function writeCounts()
     local minute
     for field, times in pairs(counters) do
         if not minute then
-            minute = string.format('%.0f', math.floor(now / 60000000))
+            minute = string.format('%.0f', floor(now / 60000000))
             call('ZADD', P .. 'm', minute, minute)
         end
         call('HINCRBY', P .. 'm:' .. minute, field, times)

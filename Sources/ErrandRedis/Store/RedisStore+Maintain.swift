@@ -29,8 +29,13 @@ extension RedisStore {
 
     private func expire() async throws(StoreError) -> MaintenanceReport {
         var report = MaintenanceReport()
-        try await endPauses()
-        for (set, isHold) in [("o", true), ("e", false)] {
+        // Most of the time there is nothing to do, which one look tells.
+        let looks = [["HGETALL", "p"], ["ZRANGE", "o", "0", "0", "WITHSCORES"], ["ZRANGE", "e", "0", "0", "WITHSCORES"]]
+        let (now, firsts) = try await fetch(looks.map { $0.map { ByteBuffer(string: $0) } })
+        let found = firsts.map { $0.elements ?? [] }
+        if !found[0].isEmpty { try await endPauses() }
+        for (first, set, isHold) in [(found[1], "o", true), (found[2], "e", false)] {
+            guard let time = first.last?.text.flatMap(Double.init), time <= Double(now.microseconds) else { continue }
             let due = try await due(in: set, most: Self.bite - report.affected)
             for some in due.bites(of: Self.jobsPerLook) {
                 report.affected += try await decide(Array(some)) { table throws(Missing) in

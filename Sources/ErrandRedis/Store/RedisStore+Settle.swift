@@ -104,10 +104,12 @@ extension Settlement {
 
     fileprivate func write(to command: inout RedisCommand) {
         var right = ByteBuffer()
-        right.reserveCapacity(40)
+        right.reserveCapacity(44)
         right.write(lease.job)
-        right.writeBytes(lease.worker.bytes)
         right.writeInteger(lease.epoch)
+        // As it stands in a head that the script can end: in its first attempt.
+        right.writeInteger(UInt32(1))
+        right.writeBytes(lease.worker.bytes)
         command.append(right)
         if case .succeeded(let result?) = outcome { command.append(result.storedBytes) } else { command.append("") }
     }
