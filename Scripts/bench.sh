@@ -44,7 +44,7 @@ trap stop EXIT
 trap 'exit 1' INT TERM
 
 # needs ENGINE: whether a private server of it is to be started.
-needs() { [[ -z $engine || $engine == "$1" ]] && [[ " ${own[*]} " != *" $1 "* ]]; }
+needs() { [[ -z $engine || $engine == "$1" ]] && [[ " ${own[*]:-} " != *" $1 "* ]]; }
 
 servers=()
 if needs postgres; then
@@ -59,4 +59,4 @@ fi
 mkdir -p var
 kept=var/bench.txt
 [[ ${1:-} != soak ]] || kept=var/soak.txt
-"$program" "$@" "${servers[@]}" | tee "$kept"
+"$program" "$@" ${servers[@]+"${servers[@]}"} | tee "$kept"

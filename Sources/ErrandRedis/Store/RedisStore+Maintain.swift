@@ -30,7 +30,9 @@ extension RedisStore {
     private func expire() async throws(StoreError) -> MaintenanceReport {
         var report = MaintenanceReport()
         // Most of the time there is nothing to do, which one look tells.
-        let looks = [["HGETALL", "p"], ["ZRANGE", "o", "0", "0", "WITHSCORES"], ["ZRANGE", "e", "0", "0", "WITHSCORES"]]
+        let looks = [
+            ["HGETALL", "p"], ["ZRANGE", "o", "0", "0", "WITHSCORES"], ["ZRANGE", "e", "0", "0", "WITHSCORES"],
+        ]
         let (now, firsts) = try await fetch(looks.map { $0.map { ByteBuffer(string: $0) } })
         let found = firsts.map { $0.elements ?? [] }
         if !found[0].isEmpty { try await endPauses() }
