@@ -44,6 +44,7 @@ struct BacklogFigures {
                 let scratch = try Scratch(setup, on: scale.servers)
                 scratches.append((kind, scratch))
                 try await prepare(scratch, kind)
+                try await scratch.settle()
             }
             for _ in 0..<scale.runs {
                 // In turn, so that a slow minute of the machine hits all alike.

@@ -84,6 +84,18 @@ struct Scratch: Sendable {
         }
     }
 
+    /// Lets the server clean up behind what was done so far: what is measured next is the cost of what is there, not of how it
+    /// came to be there.
+    func settle() async throws {
+        guard target.setup.engine == .postgres else { return }
+        let connection = try await PostgresConnection.connect(target.address)
+        try await connection.execute("VACUUM (ANALYZE) \"\(target.space)\".jobs")
+        try await connection.execute("VACUUM (ANALYZE) \"\(target.space)\".deltas")
+        // Only some may ask for it.
+        _ = try? await connection.execute("CHECKPOINT")
+        await connection.close()
+    }
+
     /// Removes it; what cannot be removed goes with the server.
     func remove() async {
         switch target.setup.engine {
