@@ -4,7 +4,8 @@
 -- names, of queues, each name with its version, each queue with its slots.
 -- Wishes: flags, priority, and where there is more to say the kind of start (0 now, 1 after, 2 at), start, start-within,
 -- deadline and the time of the unique key.
--- Answers: time, and a letter for each job: s stored, c stored and started, e there already, k its key is taken.
+-- Answers: time, and a letter for each job: s stored, c stored and started, e there already or gone to another store, k its
+-- key is taken.
 
 local origin, n, tagCount, offering = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local ids, place = {}, 6
@@ -37,6 +38,8 @@ local function read(tail)
     return found
 end
 
+local hasMoves = call('EXISTS', P .. 'D') == 1
+
 local function isTaken(key)
     local entry = call('HGET', P .. 'u', key)
     if not entry or #entry < 41 then return false end
@@ -48,7 +51,7 @@ for index = 1, n do
     local at = place + 5 * (index - 1)
     local id, wishes, tail = ids[index], ARGV[at + 1], ARGV[at + 2]
     local fact = nil
-    if known[index] or seen[id] then
+    if known[index] or seen[id] or hasMoves and call('ZSCORE', P .. 'D', id) then
         letters[index] = 'e'
     else
         fact = read(tail)

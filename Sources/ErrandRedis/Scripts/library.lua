@@ -54,6 +54,14 @@ local function getAll(key, fields)
     return values
 end
 
+-- What stands in a field of a hash, an empty string for none; or when a member came into one of the two sets of moves (`D`, jobs that
+-- left; `M`, batches that were taken in); or the oldest lines of the audit, `field` of them.
+local function standing(key, field)
+    if key == 'D' or key == 'M' then return call('ZSCORE', P .. key, field) or '' end
+    if key == 'y' then return table.concat(call('LRANGE', P .. 'y', -tonumber(field), -1)) end
+    return call('HGET', P .. key, field) or ''
+end
+
 -- Kept counts and counters of the minute: gathered, and written once.
 
 local tallies, counters = {}, {}

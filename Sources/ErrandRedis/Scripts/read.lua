@@ -1,8 +1,8 @@
 -- Reads jobs with the parts that were asked for.
 -- ARGV: time, parts (1 payload, 2 result, 4 attempts, 8 log, 16 checkpoints), then ids; or, with 'scan' in the place of the
 -- first id, the set to walk, the id to go on behind or nothing, and how many.
--- Answers: time, then for each job its id and nothing, or a list of head, arguments, payload, extras, result, attempts, log
--- and checkpoints.
+-- Answers: time, then for each job its id and nothing, or D when it has left for another store, or a list of head,
+-- arguments, payload, extras, result, attempts, log and checkpoints.
 
 local parts, ids = tonumber(ARGV[2]), {}
 if ARGV[3] == 'scan' then
@@ -13,6 +13,7 @@ else
 end
 
 local heads, arguments = getAll(P .. 'j', ids), getAll(P .. 'a', ids)
+local hasMoves
 local answer = { string.format('%.0f', now) }
 for index, id in ipairs(ids) do
     local head, job = heads[index], false
@@ -30,6 +31,9 @@ for index, id in ipairs(ids) do
             has(parts, 16) and has(flags, 16) and call('HGETALL', P .. 'C:' .. id) or {},
         }
         for part = 4, 5 do job[part] = job[part] or '' end
+    else
+        if hasMoves == nil then hasMoves = call('EXISTS', P .. 'D') == 1 end
+        if hasMoves and call('ZSCORE', P .. 'D', id) then job = 'D' end
     end
     answer[2 * index], answer[2 * index + 1] = id, job
 end

@@ -12,6 +12,7 @@ enum RedisScripts {
     static let commit = make("commit", PackageResources.commit_lua)
     /// Refused when the server's memory is full, like every other way to store a job.
     static let commitNew = make("commit-new", PackageResources.commit_lua, "")
+    static let export = make("export", PackageResources.export_lua)
     static let prune = make("prune", PackageResources.prune_lua)
     static let sweep = make("sweep", PackageResources.sweep_lua)
     static let promote = make("promote", PackageResources.promote_lua, sharing: [PackageResources.claiming_lua])

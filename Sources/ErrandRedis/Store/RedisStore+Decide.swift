@@ -25,10 +25,11 @@ extension RedisStore {
     ) async throws(StoreError) -> Answer {
         await turns.enter()
         defer { turns.leave() }
-        var (wanted, wantedKeys) = (Set(ids), Set(keys))
+        var (wanted, wantedKeys, wantedFields) = (Set(ids), Set(keys), Set<RedisField>())
         var sequences: (first: Int64, count: Int)?
         for _ in 0..<Self.tries {
             var table = try await table(of: wanted, wantedKeys, withPayload: withPayload)
+            try await load(wantedFields, into: &table)
             var decided: (table: RedisTable, answer: Answer)?
             while decided == nil {
                 var copy = table
@@ -43,6 +44,9 @@ extension RedisStore {
                     case .key(let key):
                         wantedKeys.insert(key)
                         try await load([key], into: &table)
+                    case .field(let field):
+                        wantedFields.insert(field)
+                        try await load([field], into: &table)
                     }
                 }
             }
@@ -92,7 +96,9 @@ extension RedisStore {
     private static func put(_ jobs: [ReadJob], into table: inout RedisTable) {
         for read in jobs {
             switch read.job {
-            case nil: table.rows[read.id] = .some(nil)
+            case nil:
+                table.rows[read.id] = .some(nil)
+                if read.hasLeft { table.departed.insert(read.id) }
             case .success(let job)?:
                 table.rows[read.id] = RedisTable.Row(
                     head: job.head,
@@ -120,6 +126,18 @@ extension RedisStore {
         }
     }
 
+    private func load(_ fields: Set<RedisField>, into table: inout RedisTable) async throws(StoreError) {
+        guard !fields.isEmpty else { return }
+        let places = Array(fields)
+        let looks = places.map { place in
+            let word = ["D", "M"].contains(place.key) ? "ZSCORE" : "HGET"
+            return [ByteBuffer(string: word), ByteBuffer(string: place.key), place.field]
+        }
+        for (place, value) in zip(places, try await fetch(looks).answers) {
+            table.fields[place] = .some(value.buffer)
+        }
+    }
+
     private func newSequences(_ count: Int) async throws(StoreError) -> Int64 {
         let reserve = [RedisWrite(["INCRBY", "S", String(count)].map { ByteBuffer(string: $0) })]
         _ = try await write(reserve, conditions: [])
@@ -142,7 +160,7 @@ extension RedisStore {
             table.writes(origin: origin),
             conditions: conditions,
             decidedAt: table.now,
-            storesJobs: !table.added.isEmpty
+            storesJobs: !table.added.isEmpty && !table.takesBack
         )
     }
 

@@ -151,26 +151,30 @@ extension RedisStore {
     ) throws(StoreError) -> [SeriesPoint] {
         var points: [SeriesPoint] = []
         for index in stride(from: 0, to: words.count - 1, by: 2) {
-            let parts = (words[index].text ?? "").split(separator: "\0", omittingEmptySubsequences: false)
-            guard parts.count == 3, let value = words[index + 1].integer else { throw StoreError.unreadable }
-            let numbers = parts[2].split(separator: ":").compactMap { Int($0) }
-            // A metric that a newer build counts is not known here.
-            guard numbers.count == 2, let metric = SeriesMetric(rawValue: numbers[0]) else { continue }
-            let point = SeriesPoint(
-                minute: minute,
-                queue: QueueName(String(parts[0])),
-                name: JobName(String(parts[1])),
-                metric: metric,
-                bucket: numbers[1],
-                value: Int(value)
-            )
+            guard let point = try Self.point(minute, words[index], words[index + 1]) else { continue }
             let isMeant =
                 (request.queue ?? point.queue) == point.queue && (request.name ?? point.name) == point.name
-                && (request.metrics.isEmpty || request.metrics.contains(metric))
+                && (request.metrics.isEmpty || request.metrics.contains(point.metric))
             if isMeant { points.append(point) }
         }
         return points.sorted {
             ($0.queue, $0.name, $0.metric.rawValue, $0.bucket) < ($1.queue, $1.name, $1.metric.rawValue, $1.bucket)
         }
+    }
+
+    /// A counter as it is kept; `nil` when a newer build counts something that is not known here.
+    static func point(_ minute: Int64, _ name: RESPValue, _ value: RESPValue) throws(StoreError) -> SeriesPoint? {
+        let parts = (name.text ?? "").split(separator: "\0", omittingEmptySubsequences: false)
+        guard parts.count == 3, let value = value.integer else { throw StoreError.unreadable }
+        let numbers = parts[2].split(separator: ":").compactMap { Int($0) }
+        guard numbers.count == 2, let metric = SeriesMetric(rawValue: numbers[0]) else { return nil }
+        return SeriesPoint(
+            minute: minute,
+            queue: QueueName(String(parts[0])),
+            name: JobName(String(parts[1])),
+            metric: metric,
+            bucket: numbers[1],
+            value: Int(value)
+        )
     }
 }

@@ -161,6 +161,8 @@ extension RedisStore {
                 command.append(250)
                 command.append((now - SeriesPoint.kept).minute)
                 command.append((now - Self.reportAge).microseconds)
+                command.append((now - ExportBatch.departuresKept).microseconds)
+                command.append((now - ExportBatch.importsKept).microseconds)
             }
             guard answer.count == 2, let swept = answer[0].integer else { throw StoreError.oddAnswer }
             report.affected += Int(swept)

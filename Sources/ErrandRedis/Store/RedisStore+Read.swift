@@ -12,6 +12,8 @@ struct ReadJob: Sendable {
     let head: ByteBuffer
     /// `nil` when there is none with this id; an error when it cannot be read.
     let job: Result<StoredJob, StoreError>?
+    /// Whether it left for another store lately.
+    var hasLeft = false
 }
 
 extension RedisStore {
@@ -72,7 +74,7 @@ extension RedisStore {
                 throw StoreError.oddAnswer
             }
             guard let fields = answer[index + 1].elements else {
-                jobs.append(ReadJob(id: id, head: ByteBuffer(), job: nil))
+                jobs.append(ReadJob(id: id, head: ByteBuffer(), job: nil, hasLeft: answer[index + 1].buffer != nil))
                 continue
             }
             guard fields.count == 8, let head = fields[0].buffer else { throw StoreError.oddAnswer }

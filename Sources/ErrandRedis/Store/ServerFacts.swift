@@ -107,7 +107,7 @@ struct ServerFacts: Sendable, Equatable {
             durability: durability,
             isShared: true,
             hasTransactions: false,
-            isMovable: false,
+            isMovable: true,
             warnings: warnings
         )
     }

@@ -14,6 +14,11 @@ struct RedisKeyEntry: Equatable {
     /// What the holder last was, for when its row is gone.
     var lastState: JobState
 
+    /// That of a key whose job is gone.
+    init(_ key: ExportedKey) {
+        (holder, followUp, expiresAt, lastState) = (key.job, nil, key.expiresAt, key.lastState)
+    }
+
     init(_ record: JobRecord) {
         holder = record.id
         lastState = record.state

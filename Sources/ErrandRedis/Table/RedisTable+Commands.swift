@@ -23,6 +23,7 @@ extension RedisTable {
             let was = row?.before?.head ?? removed[id]?.before?.head
             all.append(("j", ByteBuffer(bytes: id.bytes), was ?? ByteBuffer()))
         }
+        for (place, was) in fields { all.append((place.key, place.field, was ?? ByteBuffer())) }
         for (key, was) in keysBefore { all.append(("u", ByteBuffer(string: key), was ?? ByteBuffer())) }
         return all
     }

@@ -7,7 +7,8 @@ extension RedisTable {
     /// Stores one job, unless its id or its unique key is there already.
     mutating func insert(_ job: NewJob) throws(Missing) -> InsertAnswer {
         if let problem = job.storeProblem { return .refused(StoreError(.invalid, problem)) }
-        if try row(job.id) != nil { return .stored(job.id) }
+        // It is here, or it is in another store by now and this is a late repeat.
+        if try row(job.id) != nil || departed.contains(job.id) { return .stored(job.id) }
         if let rule = job.unique, let entry = try currentKey(rule.key) { return try collide(job, rule, with: entry) }
         let record = JobRecord(job, at: now)
         add(record)

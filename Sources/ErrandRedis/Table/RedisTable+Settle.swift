@@ -25,7 +25,9 @@ extension RedisTable {
         var holders: [String: JobID] = [:]
         for job in settlement.followUps {
             if let problem = job.storeProblem { return StoreError(.invalid, problem) }
-            guard try row(job.id) == nil, stored.insert(job.id).inserted, let rule = job.unique else { continue }
+            guard try row(job.id) == nil, !departed.contains(job.id), stored.insert(job.id).inserted,
+                let rule = job.unique
+            else { continue }
             var taken = holders[rule.key]
             if taken == nil { taken = try holder(of: rule.key, after: ended) }
             if let holder = taken {

@@ -8,6 +8,13 @@ import NIOCore
 enum Missing: Error {
     case jobs(Set<JobID>)
     case key(String)
+    case field(RedisField)
+}
+
+/// A place outside of jobs and keys that a decision looks at: a field of a hash, or a member of the sets `D` and `M`.
+struct RedisField: Hashable {
+    var key: String
+    var field: ByteBuffer
 }
 
 /// A copy of a few rows and keys on which something is decided; what changed is then written in one act, if everything
@@ -51,6 +58,12 @@ struct RedisTable {
     /// Further conditions and commands of the call.
     var conditions: [(hash: String, field: ByteBuffer, value: ByteBuffer)] = []
     var extras: [RedisWrite] = []
+    /// What stands in further places; `nil` for nothing.
+    var fields: [RedisField: ByteBuffer?] = [:]
+    /// Jobs that left for another store lately.
+    var departed: Set<JobID> = []
+    /// Whether new rows are those that this store has let go and takes back: when its memory is full, too.
+    var takesBack = false
     /// Rows that could not be read, and why.
     var unreadable: [JobID: String] = [:]
 
@@ -68,15 +81,27 @@ struct RedisTable {
         return entry
     }
 
+    func field(_ key: String, _ field: ByteBuffer) throws(Missing) -> ByteBuffer? {
+        let place = RedisField(key: key, field: field)
+        guard let value = fields[place] else { throw .field(place) }
+        return value
+    }
+
     // MARK: Changing
 
     /// Adds a row for a record that is new.
     mutating func add(_ record: JobRecord) {
-        added.append(record.id)
-        let head = JobHead(flags: [], sequence: 0, stamp: 0)
-        rows[record.id] = Row(head: head, record: record, before: nil)
+        add(Row(head: JobHead(flags: [], sequence: 0, stamp: 0), record: record, before: nil))
+        // Its id may have left since it was looked for.
+        conditions.append(("D", ByteBuffer(bytes: record.id.bytes), ByteBuffer()))
         count(.enqueued, of: record)
-        touch(record)
+    }
+
+    /// Adds a row that is new, which counts as no enqueue.
+    mutating func add(_ row: Row) {
+        added.append(row.record.id)
+        rows[row.record.id] = row
+        touch(row.record)
     }
 
     /// The one road by which a row changes.
