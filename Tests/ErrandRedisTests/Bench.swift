@@ -54,7 +54,7 @@ final class Bench: Sendable {
         return job
     }
 
-    func worker(in store: RedisStore) async throws -> WorkerID {
+    func worker(in store: any JobStore) async throws -> WorkerID {
         let now = clock.now
         let id = generator.withLock { WorkerID(at: now, using: &$0) }
         let registration = WorkerRegistration(

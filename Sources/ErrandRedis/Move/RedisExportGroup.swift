@@ -22,11 +22,9 @@ struct RedisExportGroup {
     var conditions: [(hash: String, field: ByteBuffer, value: ByteBuffer)] = []
     var writes: [RedisWrite] = []
 
-    /// The largest string that is kept: a server's answer with a larger one is not understood.
-    private static let longestPiece = 32 << 20
-
     /// The contents as they are kept: each piece behind a mark, which says whether more follow.
-    func pieces() throws(StoreError) -> [ByteBuffer] {
+    /// - Parameter longest: The most bytes of a piece; an answer of the server with more than 64 MiB is not understood.
+    func pieces(of longest: Int = 32 << 20) throws(StoreError) -> [ByteBuffer] {
         let bytes: Data
         do {
             bytes = try JSONEncoder().encode(contents)
@@ -36,7 +34,7 @@ struct RedisExportGroup {
         var pieces: [ByteBuffer] = []
         var start = bytes.startIndex
         repeat {
-            let end = min(start + Self.longestPiece, bytes.endIndex)
+            let end = min(start + longest, bytes.endIndex)
             var piece = ByteBuffer()
             piece.writeInteger(UInt8(ascii: end < bytes.endIndex ? "+" : "."))
             piece.writeBytes(bytes[start..<end])

@@ -86,7 +86,7 @@ extension RedisStore {
 
     /// Takes out, and keeps as the open batch, the groups that are still as they were read.
     /// - Returns: Those; `nil` when another batch was opened meanwhile, and nothing was written.
-    private func depart(
+    func depart(
         _ groups: [RedisExportGroup],
         in batch: ExportBatch
     ) async throws(StoreError) -> [RedisExportGroup]? {

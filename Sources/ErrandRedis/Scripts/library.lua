@@ -11,6 +11,8 @@
 --   130 length of kind   132 kind (queue, NUL, name), then the unique key
 -- Flags: 1 held, 2 has extras, 4 attempts, 8 log, 16 checkpoints, 32 timed, 64 payload apart, 128 tags.
 -- States: 0 waiting, 1 scheduled, 2 retrying, 3 ready, 4 running, 5 succeeded, 6 failed, 7 cancelled, 8 expired, 9 skipped.
+-- Of moves there are the batch that is on its way (`X` says which, `X:pieces` is what is in it) and the sets `D` and `M`: jobs
+-- that left and batches that were taken in, by when.
 
 local P = KEYS[1]
 local now = tonumber(ARGV[1])

@@ -14,7 +14,8 @@ extension RedisTable {
             return .failure(StoreError(.invalid, problem + "destination"))
         }
         if let running = batch.jobs.first(where: { $0.record.state == .running }) {
-            let problem = "job \(running.record.id) of the batch is running; a running job is not moved: wait for its end"
+            let problem =
+                "job \(running.record.id) of the batch is running; a running job is not moved: wait for its end"
             return .failure(StoreError(.invalid, problem))
         }
         let time = RedisWriter.score(now.microseconds)
