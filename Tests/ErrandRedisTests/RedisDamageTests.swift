@@ -1,6 +1,7 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
+import Errand
 import ErrandCore
 import ErrandTesting
 import NIOCore
@@ -104,6 +105,73 @@ struct RedisDamageTests {
         _ = try await store.insert([fresh], offer: nil)
         let claimed = try await store.claim(bench.request(next, limit: 100)).jobs
         #expect(claimed.contains { $0.record.id == fresh.id })
+        await client.close()
+        try await store.close()
+    }
+
+    @Test(
+        "whatever bytes are changed, a move comes to its end, and leaves what cannot be read where it is",
+        arguments: 1...25 as ClosedRange<UInt64>
+    )
+    func moves(_ seed: UInt64) async throws {
+        var generator = SeededGenerator(seed: seed)
+        let bench = try Bench()
+        let store = try bench.openManual()
+        let worker = try await bench.worker(in: store)
+        let jobs = (0..<60).map { index in
+            bench.job {
+                if index.isMultiple(of: 3) { $0.unique = UniqueRule(key: "k\(index)", conflict: .runAgainAfter) }
+                if index.isMultiple(of: 5) { $0.start = .after(.minutes(1)) }
+                if index.isMultiple(of: 7) { $0.tags = ["a"] }
+            }
+        }
+        _ = try await store.insert(jobs, offer: nil)
+        let leases = try await store.claim(bench.request(worker)).jobs.map(\.lease)
+        _ = try await store.insert(jobs.prefix(9).map { job in bench.job { $0.unique = job.unique } }, offer: nil)
+        _ = try await store.note(leases.map { LeaseNote(lease: $0, progress: (0.5, "half")) })
+        let failed = Outcome.retry(after: .zero, error: StoredError(type: "Oops", message: ""), timedOut: false)
+        _ = try await store.settle(leases.map { Settlement(lease: $0, outcome: failed) })
+        let client = try bench.client()
+        for _ in 0..<20 {
+            let name = ["j", "a", "x", "u"].randomElement(using: &generator) ?? "j"
+            try await damage(hash(name, of: bench), with: client, using: &generator)
+        }
+        let memory = MemoryStore(clock: bench.clock)
+        var (calls, moved) = (0, 0)
+        for part in ExportRequest.Part.allCases {
+            var after: String?
+            repeat {
+                calls += 1
+                let id = try #require(ExportID(bytes: bench.id().bytes))
+                let batch = try await store.export(
+                    ExportRequest(id: id, destination: "there", part: part, after: after, limit: 9)
+                )
+                after = batch.next
+                moved += batch.jobs.count
+                _ = try await memory.import(batch)
+                try await store.endExport(id, as: .arrived)
+            } while after != nil && calls < 200
+        }
+        #expect(calls < 200, "seed \(seed)")
+        #expect(moved > 30, "seed \(seed)")
+        #expect(try await store.maintain(.sweep).hasMore == false)
+        await client.close()
+        try await store.close()
+    }
+
+    @Test("a batch on its way that is damaged is said to be so, and nothing more is let go")
+    func damagedBatch() async throws {
+        let bench = try Bench()
+        let store = try bench.openManual()
+        _ = try await store.insert((0..<3).map { _ in bench.job() }, offer: nil)
+        let id = try #require(ExportID(bytes: bench.id().bytes))
+        let request = ExportRequest(id: id, destination: "there", part: .pending, limit: 1)
+        #expect(try await store.export(request).jobs.count == 1)
+        let client = try bench.client()
+        _ = try await client.send(RedisCommand("LSET", hash("X:pieces", of: bench), "0", ".{\"jobs\": 1"))
+        #expect(await failure { _ = try await store.export(request) }?.code == .corrupt)
+        #expect(await failure { try await store.endExport(id, as: .returned) }?.code == .corrupt)
+        #expect(try await store.counts().count() == 2)
         await client.close()
         try await store.close()
     }

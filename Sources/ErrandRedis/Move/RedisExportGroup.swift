@@ -19,19 +19,17 @@ struct RedisExportGroup {
     }
 
     var contents = Contents()
+    /// The contents as they are kept; see ``encode(longest:)``.
+    var pieces: [ByteBuffer] = []
     var conditions: [(hash: String, field: ByteBuffer, value: ByteBuffer)] = []
     var writes: [RedisWrite] = []
 
-    /// The contents as they are kept: each piece behind a mark, which says whether more follow.
+    /// Writes the contents down: each piece behind a mark, which says whether more follow.
     /// - Parameter longest: The most bytes of a piece; an answer of the server with more than 64 MiB is not understood.
-    func pieces(of longest: Int = 32 << 20) throws(StoreError) -> [ByteBuffer] {
-        let bytes: Data
-        do {
-            bytes = try JSONEncoder().encode(contents)
-        } catch {
-            throw StoreError(.invalid, "a job cannot be written down for its move", cause: error)
-        }
-        var pieces: [ByteBuffer] = []
+    /// - Returns: Whether it can be done. It cannot when a number in a row was damaged and is none any more.
+    mutating func encode(longest: Int = 32 << 20) -> Bool {
+        guard let bytes = try? JSONEncoder().encode(contents) else { return false }
+        pieces = []
         var start = bytes.startIndex
         repeat {
             let end = min(start + longest, bytes.endIndex)
@@ -41,7 +39,7 @@ struct RedisExportGroup {
             pieces.append(piece)
             start = end
         } while start < bytes.endIndex
-        return pieces
+        return true
     }
 }
 

@@ -52,7 +52,7 @@ struct RedisExportHand {
         guard let key = stored.record.unique?.key, let (entry, bytes) = entry, entry.holder == job.id else {
             if entry?.0.followUp == job.id { return }
             add(job, stored, as: nil, to: &group)
-            return finish(group)
+            return take(group)
         }
         add(job, stored, as: .holder, to: &group)
         if let other, other.job != nil {
@@ -66,12 +66,15 @@ struct RedisExportHand {
         for (word, place) in [("HDEL", "u"), ("ZREM", "k")] {
             group.writes.append(RedisWrite(ByteBuffer(string: word), ByteBuffer(string: place), name))
         }
-        finish(group)
+        take(group, count: group.contents.jobs.count)
     }
 
-    /// Takes a record.
-    mutating func take(_ group: RedisExportGroup, count records: Int = 1) {
-        count += records
+    /// Takes what is ready to go; what cannot be written down stays.
+    mutating func take(_ group: RedisExportGroup, count number: Int = 1) {
+        var group = group
+        guard group.encode() else { return }
+        count += number
+        for job in group.contents.jobs { weight += job.weight }
         groups.append(group)
     }
 
@@ -91,11 +94,5 @@ struct RedisExportHand {
         var writer = RedisWriter()
         writer.remove(row)
         group.writes += writer.writes
-    }
-
-    private mutating func finish(_ group: RedisExportGroup) {
-        count += group.contents.jobs.count
-        for job in group.contents.jobs { weight += job.weight }
-        groups.append(group)
     }
 }

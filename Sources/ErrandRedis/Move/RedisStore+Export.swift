@@ -90,15 +90,13 @@ extension RedisStore {
         _ groups: [RedisExportGroup],
         in batch: ExportBatch
     ) async throws(StoreError) -> [RedisExportGroup]? {
-        var pieces: [[ByteBuffer]] = []
-        for group in groups { pieces.append(try group.pieces()) }
-        let bytes = pieces.joined().reduce(0) { $0 + $1.readableBytes }
+        let bytes = groups.flatMap(\.pieces).reduce(0) { $0 + $1.readableBytes }
         let answer = try await run(RedisScripts.export, capacity: bytes + 1024 * groups.count) { command in
             command.append(batch.id.bytes)
             command.append(batch.destination)
             command.append(batch.next ?? "")
             command.append(groups.count)
-            for (group, pieces) in zip(groups, pieces) { group.write(pieces, to: &command) }
+            for group in groups { group.write(to: &command) }
         }
         guard answer.count == 2, let isOpened = answer[0].integer, let letters = answer[1].buffer else {
             throw StoreError.oddAnswer
@@ -110,7 +108,7 @@ extension RedisStore {
 }
 
 extension RedisExportGroup {
-    fileprivate func write(_ pieces: [ByteBuffer], to command: inout RedisCommand) {
+    fileprivate func write(to command: inout RedisCommand) {
         for count in [pieces.count, conditions.count, contents.jobs.count, writes.count] { command.append(count) }
         for piece in pieces { command.append(piece) }
         for condition in conditions {
