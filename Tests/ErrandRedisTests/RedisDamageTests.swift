@@ -118,13 +118,14 @@ struct RedisDamageTests {
         let bench = try Bench()
         let store = try bench.openManual()
         let worker = try await bench.worker(in: store)
-        let jobs = (0..<60).map { index in
-            bench.job {
-                if index.isMultiple(of: 3) { $0.unique = UniqueRule(key: "k\(index)", conflict: .runAgainAfter) }
-                if index.isMultiple(of: 5) { $0.start = .after(.minutes(1)) }
-                if index.isMultiple(of: 7) { $0.tags = ["a"] }
+        let jobs = (0..<60)
+            .map { index in
+                bench.job {
+                    if index.isMultiple(of: 3) { $0.unique = UniqueRule(key: "k\(index)", conflict: .runAgainAfter) }
+                    if index.isMultiple(of: 5) { $0.start = .after(.minutes(1)) }
+                    if index.isMultiple(of: 7) { $0.tags = ["a"] }
+                }
             }
-        }
         _ = try await store.insert(jobs, offer: nil)
         let leases = try await store.claim(bench.request(worker)).jobs.map(\.lease)
         _ = try await store.insert(jobs.prefix(9).map { job in bench.job { $0.unique = job.unique } }, offer: nil)

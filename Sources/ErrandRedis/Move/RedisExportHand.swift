@@ -14,7 +14,7 @@ struct RedisExportHand {
     private var weight = 0
 
     /// The most jobs that one script takes out, so that the server is not kept from others for long.
-    private static let largest = 1000
+    private static let largest = 500
 
     init(_ request: ExportRequest) {
         self.request = request

@@ -8,7 +8,7 @@ import RedisWire
 extension RedisStore {
     /// Lets a batch of jobs go; see ``/ErrandCore/JobStore/export(_:)``.
     ///
-    /// At most 1,000 jobs a call, whatever its limit. Goes on when the server's memory is full.
+    /// At most 500 jobs a call, whatever its limit. Goes on when the server's memory is full.
     public func export(_ request: ExportRequest) async throws -> ExportBatch {
         try await perform { () throws(StoreError) in
             while true {

@@ -7,7 +7,7 @@ import NIOCore
 extension RedisStore {
     /// Takes a batch in; see ``/ErrandCore/JobStore/import(_:)``.
     ///
-    /// One script, however large the batch is: the server serves nobody else for some milliseconds per 500 jobs.
+    /// One script, however large the batch is: the server serves nobody else for about 10 ms per 500 jobs.
     public func `import`(_ batch: ExportBatch) async throws -> ImportAnswer {
         try await perform { () throws(StoreError) in
             try await decide(batch.jobs.map(\.record.id), keys: batch.uniqueKeys) { table throws(Missing) in
