@@ -42,7 +42,7 @@ enum PostgresQuery: Int, CaseIterable {
     case putJobs, putKeys, putAttempts, putAllLines, putCheckpoints, putResults, putTagsOfJobs, putAuditLines, putPauses
 
     // Maintenance
-    case lateJobs, endedHolds, finishedBefore, oldestFinished, dueLanes, promote
+    case isAnythingOver, isAnybodyLost, lateJobs, endedHolds, finishedBefore, oldestFinished, dueLanes, promote
     case expiredResults, oldCounters, oldReports, oldAudit, oldImports, oldDepartures
 
     var sql: String {
@@ -390,6 +390,23 @@ enum PostgresQuery: Int, CaseIterable {
             SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) ON CONFLICT DO NOTHING
             """
 
+        case .isAnythingOver:
+            """
+            WITH t AS MATERIALIZED (SELECT errand.moment_1($1) AS now) \
+            SELECT EXISTS (SELECT FROM errand.jobs WHERE expires_at <= (SELECT now FROM t)) \
+            OR EXISTS (SELECT FROM errand.jobs WHERE hold_until <= (SELECT now FROM t)) \
+            OR EXISTS (SELECT FROM errand.controls WHERE until <= (SELECT now FROM t))
+            """
+        case .isAnybodyLost:
+            """
+            WITH RECURSIVE t AS MATERIALIZED (SELECT errand.moment_1($1) AS now), h AS ( \
+            (SELECT worker FROM errand.jobs WHERE state = 4 ORDER BY worker LIMIT 1) UNION ALL \
+            SELECT (SELECT j.worker FROM errand.jobs AS j WHERE j.state = 4 AND j.worker > h.worker ORDER BY j.worker LIMIT 1) \
+            FROM h WHERE h.worker IS NOT NULL) \
+            SELECT EXISTS (SELECT FROM errand.workers AS w, t \
+            WHERE w.dead_at IS NOT NULL OR w.last_seen > t.now OR t.now - w.last_seen > $2) \
+            OR EXISTS (SELECT FROM h WHERE h.worker IS NOT NULL AND NOT EXISTS (SELECT FROM errand.workers AS w WHERE w.id = h.worker))
+            """
         case .lateJobs: "SELECT id FROM errand.jobs WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2"
         case .endedHolds: "SELECT id FROM errand.jobs WHERE hold_until <= $1 ORDER BY hold_until LIMIT $2"
         case .finishedBefore:

@@ -2,14 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import ErrandCore
+import Synchronization
 
 extension PostgresStore {
     public func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport {
         switch task {
         case .rescue(let silence, let asking):
+            guard try await isTrue(.isAnybodyLost, [moment, .int(silence.wholeMicroseconds)]) else {
+                return MaintenanceReport()
+            }
             return try await write { session in try session.rescue(silence: silence, sparing: asking) }
         case .expire:
             await foldIfMany()
+            guard try await isTrue(.isAnythingOver, [moment]) else { return MaintenanceReport() }
             return try await write { session in try session.expire() }
         case .prune(let policy): return try await write { session in try session.prune(policy) }
         case .sweep:
@@ -25,9 +30,16 @@ extension PostgresStore {
         }
     }
 
+    /// A look that needs no transaction: most rounds of an idle worker find nothing to do.
+    private func isTrue(_ query: PostgresQuery, _ values: [PostgresValue]) async throws -> Bool {
+        try await look { session in try session.query(query, values).bool(0, 0) }
+    }
+
     /// How many appended changes are added up at once, and how many may wait for maintenance.
     private static let foldBite = 20_000
     private static let manyDeltas = 10_000
+    /// A transaction appends a few changes: before this process made so many, it adds none worth counting.
+    private static let fewCommits = 200
 
     private func fold() async throws {
         let isFull = try await commit { link, shared in
@@ -41,6 +53,9 @@ extension PostgresStore {
     ///
     /// What goes wrong is left for the next time.
     func foldIfMany() async {
+        let made = commits.load(ordering: .relaxed)
+        guard made - foldedAt.load(ordering: .relaxed) >= Self.fewCommits else { return }
+        foldedAt.store(made, ordering: .relaxed)
         _ = try? await commit { link, shared in
             let limit = PostgresValue.int(Int64(Self.manyDeltas))
             let count = try link.query(shared.statements[PostgresQuery.manyDeltas.rawValue], [limit])

@@ -27,7 +27,9 @@ public final class PostgresStore: JobStore {
     private let chance: Chance
     let facts: PostgresFacts
     private let isClosed = Mutex(false)
-    private let commits = Atomic<Int>(0)
+    let commits = Atomic<Int>(0)
+    /// At which of them maintenance last looked at the appended changes of the counts.
+    let foldedAt = Atomic<Int>(0)
     private let calls = Atomic<Int>(0)
 
     /// Jobs on this server. Time is the server's.

@@ -7,42 +7,55 @@ import Synchronization
 extension Worker {
     /// Keeps the store healthy, a bite at a time. Every worker does it; each task is safe to repeat.
     func maintenanceLoop() async {
-        var round = 0
+        var plan = MaintenancePlan()
         while !Task.isCancelled {
             await maintenanceWakeUp.wait(upTo: configuration.maintenanceInterval, on: clock)
             if Task.isCancelled { return }
-            if mayRescue { await maintain(.rescue(silence: configuration.deadAfter, sparing: id)) }
-            await maintain(.expire)
-            await maintain(.prune(configuration.retention))
-            await sampleDepth()
-            // Once a minute is often enough for what only costs space or raises alarms.
-            if round % 12 == 0 {
-                await maintain(.sweep)
-                await maintain(.findOrphans(olderThan: configuration.orphanAlarmAfter))
+            for duty in plan.round(at: clock.uptime, mayRescue: mayRescue) where await carryOut(duty) {
+                plan.found(duty)
             }
-            round += 1
+        }
+    }
+
+    /// - Returns: Whether it found something to do.
+    private func carryOut(_ duty: MaintenancePlan.Duty) async -> Bool {
+        switch duty {
+        case .rescue: return await maintain(.rescue(silence: configuration.deadAfter, sparing: id))
+        case .expire: return await maintain(.expire)
+        case .prune: return await maintain(.prune(configuration.retention))
+        case .sampleDepth: return await sampleDepth()
+        case .sweep: return await maintain(.sweep)
+        case .findOrphans:
+            // What waits in vain goes on doing so: looking again does not help it.
+            _ = await maintain(.findOrphans(olderThan: configuration.orphanAlarmAfter))
+            return false
         }
     }
 
     /// One task until it has no more to do, at most 100 bites, so that a large backlog cannot keep the others
     /// from their turn.
-    private func maintain(_ task: MaintenanceTask) async {
+    /// - Returns: Whether it found something to do.
+    private func maintain(_ task: MaintenanceTask) async -> Bool {
+        var hasFound = false
         for _ in 0..<100 {
             do {
                 let report = try await store.maintain(task)
                 rescued(report)
                 if case .findOrphans = task { orphaned(report.orphans) }
-                guard report.hasMore, !Task.isCancelled else { return }
+                hasFound = hasFound || report.affected > 0
+                guard report.hasMore, !Task.isCancelled else { return hasFound }
             } catch {
                 storeFailed(error)
-                return
+                return true
             }
         }
+        return true
     }
 
-    private func sampleDepth() async {
-        guard let counts = try? await store.counts() else { return }
+    private func sampleDepth() async -> Bool {
+        guard let counts = try? await store.counts() else { return true }
         metrics.depth(counts, queues: machine.withLock { $0.lines.map(\.name) })
+        return false
     }
 
     /// Raises the alarm once for each name that waits in vain.
