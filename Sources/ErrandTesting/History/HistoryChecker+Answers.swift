@@ -11,9 +11,10 @@ extension HistoryChecker {
             for (job, answer) in zip(new, answers) { inserted(job, answer, index) }
         case (.register(let worker), .maintain):
             noteBusy(at: event.uptime)
-            let slots = worker.slots.values.max() ?? 1
-            let new = Colleague(lastSeen: event.at, slots: slots, since: event.uptime)
-            workers[worker.id, default: new].lastSeen = event.at
+            guard var colleague = workers[worker.id] else { return }
+            colleague.lastSeen = event.at
+            colleague.since = colleague.since ?? event.uptime
+            workers[worker.id] = colleague
         case (.retire(let worker), _): workers[worker]?.isGone = true
         case (.claim(let request), .claim(let answer)):
             for job in answer.jobs { granted(job, names: request.names, index) }

@@ -97,9 +97,7 @@ extension HistoryChecker {
     /// Notes when nobody could have claimed, before and after each change.
     mutating func noteBusy(at uptime: Duration) {
         guard calmAt != nil else { return }
-        let isFree = workers.values.contains { worker in
-            worker.crashedAt == nil && !worker.isGone && worker.holds.count < worker.slots
-        }
+        let isFree = workers.values.contains { $0.isLiving && $0.holds.count < $0.slots }
         if !isFree || !pauses.isEmpty || isEnding { busyAt = uptime }
     }
 
@@ -114,8 +112,7 @@ extension HistoryChecker {
     /// whose process dies of other jobs again and again cannot.
     mutating func checkRescueTime(of record: JobRecord, by worker: WorkerID, at uptime: Duration, _ index: Int) {
         guard let calmAt, let diedAt = workers[worker]?.crashedAt else { return }
-        let living = workers.values.lazy.filter { $0.crashedAt == nil && !$0.isGone }
-        guard let eldest = living.map(\.since).min() else { return }
+        guard let eldest = workers.values.lazy.filter(\.isLiving).compactMap(\.since).min() else { return }
         let wait = uptime - max(diedAt, calmAt)
         if wait > Self.rescueBound, uptime - eldest > Self.firstRoundBound {
             blame("L2", "a job stayed with a dead worker for \(wait)", record.id, index)

@@ -34,13 +34,17 @@ package struct HistoryChecker {
 
     /// What is known of one worker.
     struct Colleague {
+        let process: Int
+        let slots: Int
         var lastSeen: Timestamp
-        var slots: Int
-        /// When it made itself known.
-        let since: Duration
+        /// When it became known; `nil` before. The call that does it may arrive when the worker is no more.
+        var since: Duration?
         var holds: Set<JobID> = []
         var crashedAt: Duration?
+        /// It stopped, or the store declared it dead.
         var isGone = false
+
+        var isLiving: Bool { since != nil && crashedAt == nil && !isGone }
     }
 
     /// A change within the effect of the call that is looked at.
@@ -104,6 +108,7 @@ package struct HistoryChecker {
         case .invoked(let call, let request):
             requests[call] = request
             if case .insert(let new, _) = request { for job in new { announce(job) } }
+            if case .register(let worker) = request { announce(worker, event) }
         case .changed(let call, let before, let after):
             let change = Change(before: before, after: after, event: index)
             changes.append(change)
@@ -127,6 +132,8 @@ package struct HistoryChecker {
             isEnding = true
             stopping[event.process] = event.uptime
         case .stopped:
+            for (id, worker) in workers where worker.process == event.process { workers[id]?.isGone = true }
+            noteBusy(at: event.uptime)
             guard let since = stopping.removeValue(forKey: event.process) else { return }
             guard event.uptime - since > Self.stopBound else { return }
             blame("L6", "a worker took \(event.uptime - since) to stop", nil, index)
@@ -136,6 +143,13 @@ package struct HistoryChecker {
     private mutating func announce(_ new: NewJob) {
         jobs[new.id, default: Track()].new = new
         jobs[new.id]?.payloads.insert(new.payload.digest)
+    }
+
+    /// From here on the worker may end, although nobody knows it yet.
+    private mutating func announce(_ new: WorkerRegistration, _ event: HistoryEvent) {
+        guard workers[new.id] == nil else { return }
+        let slots = new.slots.values.max() ?? 1
+        workers[new.id] = Colleague(process: event.process, slots: slots, lastSeen: event.at)
     }
 
     private mutating func acknowledged(_ requested: JobID, _ job: JobID, _ index: Int) {

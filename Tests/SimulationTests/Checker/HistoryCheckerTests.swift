@@ -82,6 +82,31 @@ struct HistoryCheckerTests {
         #expect(found.isEmpty, "\(found)")
     }
 
+    @Test(
+        "a worker whose registration arrives when it is no more is not idle; one that lives is",
+        arguments: ["crashed", "stopped", "lives"]
+    )
+    func lateRegistration(fate: String) {
+        var script = HistoryScript()
+        let late = script.registration()
+        script.record(.invoked(call: 1000, .register(late)), in: 2)
+        if fate == "crashed" { script.record(.crashed([late.id]), in: 2) }
+        if fate == "stopped" { script.record(.stopped, in: 2) }
+        script.record(.healed, in: 0)
+        script.wait(.minutes(2))
+        let busy = script.worker(slots: 1)
+        let first = script.start(script.insert(script.new()), on: busy)
+        let next = script.insert(script.new())
+        script.record(.effect(call: 1000, .maintain(MaintenanceReport())), in: 2)
+        script.wait(.seconds(20))
+        _ = script.settle(first.row, first.lease, .success)
+        let second = script.start(next, on: busy)
+        _ = script.settle(second.row, second.lease, .success)
+        var checker = HistoryChecker(poll: .seconds(6))
+        let found = checker.check(script.events, ending: script.ending)
+        #expect(found.map(\.id) == (fate == "lives" ? ["L4"] : []), "\(found)")
+    }
+
     @Test("the story of a violation names the promise and shows what touches its job, the latest at the end")
     func story() throws {
         var script = HistoryScript()

@@ -69,10 +69,14 @@ struct HistoryScript {
     // MARK: Calls that are right
 
     mutating func worker(slots: Int = 2) -> WorkerID {
-        let id = WorkerID(at: now, using: &chance)
-        let said = WorkerRegistration(id: id, host: "", pid: 1, version: "", names: ["n": 1], slots: ["q": slots])
+        let said = registration(slots: slots)
         call(.register(said), .maintain(MaintenanceReport()))
-        return id
+        return said.id
+    }
+
+    mutating func registration(slots: Int = 2) -> WorkerRegistration {
+        let id = WorkerID(at: now, using: &chance)
+        return WorkerRegistration(id: id, host: "", pid: 1, version: "", names: ["n": 1], slots: ["q": slots])
     }
 
     mutating func new(_ change: (inout NewJob) -> Void = { _ in }) -> NewJob {
