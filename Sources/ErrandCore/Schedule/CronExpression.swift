@@ -3,17 +3,17 @@
 
 /// A cron expression: the wall-clock times at which a schedule fires.
 ///
-/// Five fields, `minute hour day-of-month month day-of-week`; six have a second first; seven have a year, 1970 to 2199,
-/// last. Items are `*`, `n`, `a-b`, `*/s`, `a-b/s`, `n/s` (from n on), and lists of them. Names have three letters in any
-/// case. Weekday 0 and 7 are Sunday. Ranges may wrap (`FRI-MON`, `22-2`). `?` is `*` in the day fields.
+/// Five fields, `minute hour day-of-month month day-of-week`; six have a second first; seven have a year, 1970 to
+/// 2199, last. Items are `*`, `n`, `a-b`, `*/s`, `a-b/s`, `n/s` (from n on), and lists of them. Names have three letters
+/// in any case. Weekday 0 and 7 are Sunday. Ranges may wrap (`FRI-MON`, `22-2`). `?` is `*` in the day fields.
 ///
 /// Day of month: `L` (last), `L-2`, `LW` (last Monday to Friday), `15W` (the one nearest to the 15th). Day of week:
-/// `FRIL` or `5L` (last Friday), `5#3` (third Friday). `H`, `H/15`, `H(0-29)`, `H(0-29)/10` choose by the schedule's id,
-/// always alike. Macros: `@yearly @annually @monthly @weekly @daily @midnight @hourly`. `CRON_TZ=Europe/Berlin` may stand
-/// before the fields.
+/// `FRIL` or `5L` (last Friday), `5#3` (third Friday). `H`, `H/15`, `H(0-29)`, `H(0-29)/10` choose by the schedule's
+/// id, always alike. Macros: `@yearly @annually @monthly @weekly @daily @midnight @hourly`. `CRON_TZ=Europe/Berlin` may
+/// stand before the fields.
 ///
-/// When both day fields are set, a day must meet **both** if either begins with `*`, otherwise **either**: Debian's rule.
-/// ``DayRule`` says it in words. An expression that no date meets is refused.
+/// When both day fields are set, a day must meet **both** if either begins with `*`, otherwise **either**: Debian's
+/// rule. ``DayRule`` says it in words. An expression that no date meets is refused.
 public struct CronExpression: Sendable, Hashable {
     /// The most bytes of an expression.
     public static let longest = 1024

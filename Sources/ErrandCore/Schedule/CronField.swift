@@ -77,6 +77,14 @@ struct CronItems: Sendable, Hashable {
         let (low, high) = (field.range.lowerBound, field.range.upperBound)
         let origin = field == .year ? low : 0
         for case .span(let from, let to, let step) in items {
+            if step == 1, from <= to {
+                // Long lists of wide ranges are filled a word at a time.
+                for word in (from - origin) / 64...(to - origin) / 64 {
+                    let (first, last) = (max(from - origin - word * 64, 0), min(to - origin - word * 64, 63))
+                    bits[word] |= (UInt64.max << UInt64(first)) & (UInt64.max >> UInt64(63 - last))
+                }
+                continue
+            }
             let length = from <= to ? to - from : to - from + high - low + 1
             for distance in stride(from: 0, through: length, by: step) {
                 let number = (from - low + distance) % (high - low + 1) + low

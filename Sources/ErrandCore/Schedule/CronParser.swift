@@ -71,14 +71,15 @@ struct CronParser {
             .year: CronItems(items: [.span(1970, 2199, step: 1)], isStarred: true),
         ]
         for (field, word) in zip(order, words) {
-            var items: [CronItem] = []
+            var (items, known): ([CronItem], Set<CronItem>) = ([], [])
             let starred = word.first == UInt8(ascii: "*") || word.elementsEqual("?".utf8)
             for part in word.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
                 if part.isEmpty {
                     throw error(.emptyItem, field, part, "the \(field.rawValue) has an empty item", "remove the comma")
                 }
                 var item = CronItemParser(field: field, rest: part, whole: self, isWholeField: part.count == word.count)
-                items.append(try item.read())
+                let next = try item.read()
+                if known.insert(next).inserted { items.append(next) }
             }
             fields[field] = CronItems(items: items, isStarred: starred)
         }

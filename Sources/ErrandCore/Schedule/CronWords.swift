@@ -179,7 +179,8 @@ extension CronWords {
 }
 
 extension CronExpression {
-    /// The expression in plain English, without a zone: `Every 15 minutes from 09:00 through 17:59, Monday through Friday`.
+    /// The expression in plain English, without a zone: `Every 15 minutes from 09:00 through 17:59, Monday through
+    /// Friday`.
     public func describe() -> String { CronWords(self).sentence }
 
     /// What is allowed but perhaps not meant, a sentence each.

@@ -1,11 +1,11 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-/// What makes a schedule fire, as its author writes it: a cron expression, an interval, a calendar rule, one instant, or
-/// several of them, with bounds.
+/// What makes a schedule fire, as its author writes it: a cron expression, an interval, a calendar rule, one instant,
+/// or several of them, with bounds.
 ///
-/// Writing one never fails, because expressions and zones may come from a form or a file. ``rule(for:zones:)`` checks it
-/// and makes the ``ScheduleRule`` that knows the next time.
+/// Writing one never fails, because expressions and zones may come from a form or a file. ``rule(for:zones:)`` checks
+/// it and makes the ``ScheduleRule`` that knows the next time.
 public struct Trigger: Sendable, Hashable {
     indirect enum Kind: Sendable, Hashable {
         case cron(String, zone: String?, ClockChanges)
