@@ -9,13 +9,13 @@ extension Trigger {
 
     /// Checks the trigger against the zones of Foundation and makes the rule that knows its times.
     /// - Parameter schedule: The id of the schedule, from which `H` is chosen.
-    /// - Throws: ``TriggerError``, in one line that says what to write.
+    /// - Throws: ``/ErrandCore/TriggerError``, in one line that says what to write.
     public func rule(for schedule: String? = nil) throws(TriggerError) -> ScheduleRule {
         try rule(for: schedule, zones: .foundation)
     }
 
     /// The next nominal times after this instant; at most 1,000.
-    /// - Throws: ``TriggerError`` when the trigger is no rule.
+    /// - Throws: ``/ErrandCore/TriggerError`` when the trigger is no rule.
     public func preview(
         _ count: Int,
         after instant: Timestamp = SystemClock.shared.now,
@@ -25,7 +25,7 @@ extension Trigger {
     }
 
     /// The trigger in plain English, with its zone.
-    /// - Throws: ``TriggerError`` when the trigger is no rule.
+    /// - Throws: ``/ErrandCore/TriggerError`` when the trigger is no rule.
     public func describe(for schedule: String? = nil) throws(TriggerError) -> String {
         try rule(for: schedule).describe()
     }

@@ -25,8 +25,16 @@ public struct DayRule: Sendable, Hashable {
 
     /// Which of its kind in the month. A month without a fifth has no such day.
     public enum Ordinal: Int, Sendable, Hashable, CaseIterable {
+        /// The first, days 1 to 7.
         case first = 1
-        case second, third, fourth, fifth
+        /// The second, days 8 to 14.
+        case second
+        /// The third, days 15 to 21.
+        case third
+        /// The fourth, days 22 to 28.
+        case fourth
+        /// The fifth, days 29 to 31.
+        case fifth
     }
 
     /// Every day.

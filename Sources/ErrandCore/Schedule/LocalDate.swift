@@ -24,8 +24,30 @@ public struct LocalDate: Sendable, Hashable, Comparable, Codable {
 
 /// A month of the year.
 public enum Month: Int, Sendable, Hashable, CaseIterable, Codable {
+    /// January, `JAN` in cron.
     case january = 1
-    case february, march, april, may, june, july, august, september, october, november, december
+    /// February, `FEB` in cron.
+    case february
+    /// March, `MAR` in cron.
+    case march
+    /// April, `APR` in cron.
+    case april
+    /// May, `MAY` in cron.
+    case may
+    /// June, `JUN` in cron.
+    case june
+    /// July, `JUL` in cron.
+    case july
+    /// August, `AUG` in cron.
+    case august
+    /// September, `SEP` in cron.
+    case september
+    /// October, `OCT` in cron.
+    case october
+    /// November, `NOV` in cron.
+    case november
+    /// December, `DEC` in cron.
+    case december
 
     /// The English name.
     var name: String {
@@ -41,7 +63,20 @@ public enum Month: Int, Sendable, Hashable, CaseIterable, Codable {
 
 /// A day of the week, numbered as in cron: Sunday is 0.
 public enum Weekday: Int, Sendable, Hashable, CaseIterable, Codable {
-    case sunday, monday, tuesday, wednesday, thursday, friday, saturday
+    /// Sunday, `SUN` or 0 or 7 in cron.
+    case sunday
+    /// Monday, `MON` or 1 in cron.
+    case monday
+    /// Tuesday, `TUE` or 2 in cron.
+    case tuesday
+    /// Wednesday, `WED` or 3 in cron.
+    case wednesday
+    /// Thursday, `THU` or 4 in cron.
+    case thursday
+    /// Friday, `FRI` or 5 in cron.
+    case friday
+    /// Saturday, `SAT` or 6 in cron.
+    case saturday
 
     /// The English name.
     var name: String {
