@@ -22,6 +22,8 @@ private final class FoundationZones: Sendable {
     private let known = Mutex<[String: ZoneRules]>([:])
 
     func rules(for identifier: String) -> ZoneRules? {
+        // Foundation calls it GMT.
+        if identifier == "UTC" { return .utc }
         if let rules = known.withLock({ $0[identifier] }) { return rules }
         // GMT+3 and the like are fixed offsets that Foundation makes up.
         guard identifier.contains("/") || !identifier.contains(where: { "+-".contains($0) }),
