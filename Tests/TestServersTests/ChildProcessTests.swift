@@ -60,6 +60,20 @@ struct ChildProcessTests {
         #expect(throws: TestServerError.self) { try ChildProcess("/nowhere/at-all", []) }
     }
 
+    @Test("one that is gone is buried at once, also when what it started still holds its output")
+    func buried() throws {
+        let parent = try Self.shell("sleep 1000 & echo child $!; exit 7")
+        try parent.until("child ")
+        var facts = siginfo_t()
+        // Until there is no zombie of that id any more.
+        while waitid(P_PID, id_t(parent.id), &facts, WEXITED | WNOWAIT | WNOHANG) == 0 { sched_yield() }
+        #expect(errno == ECHILD)
+        #expect(parent.status == nil)
+        let child = try #require(pid_t(parent.said.split(separator: " ").last?.filter(\.isNumber) ?? ""))
+        _ = kill(child, SIGKILL)
+        #expect(parent.wait() == 7)
+    }
+
     @Test("when the test process is gone, what it started ends, frozen or not, and its folders go")
     func watch() throws {
         let folder = try TestMachine.folder("watched by two")
@@ -76,8 +90,7 @@ struct ChildProcessTests {
         #expect(processes[1].wait() == 128 + SIGKILL)
         #expect(processes[2].status == nil)
         processes[2].signal(SIGKILL)
-        // The shell's last act.
-        for _ in 0..<500 where FileManager.default.fileExists(atPath: folder) { poll(nil, 0, 10) }
+        #expect(processes[2].wait() == 128 + SIGKILL)
         #expect(!FileManager.default.fileExists(atPath: folder))
     }
 

@@ -37,7 +37,9 @@ public final class ChildProcess: Sendable {
 
     private struct State {
         var text = ""
-        /// How it ended, when it is gone and all it printed was read.
+        /// How it ended, when it is gone.
+        var end: Int32?
+        /// The same, when all it printed was read too.
         var status: Int32?
         var input: Int32?
     }
@@ -58,6 +60,7 @@ public final class ChildProcess: Sendable {
         id = try streams.start(command)
         ChildWatch.shared.add(id, ending: setup.ending)
         state = Mutex(State(input: streams.input))
+        OSThread.start(named: "test-child-end") { [self] in bury() }
         OSThread.start(named: "test-child") { [self] in
             listen(to: streams.output, setup)
             setup.ended?()
@@ -97,14 +100,14 @@ public final class ChildProcess: Sendable {
 
     /// Sends a signal; one that is gone does not hear.
     public func signal(_ number: Int32) {
-        state.withLock { if $0.status == nil { _ = kill(id, number) } }
+        state.withLock { if $0.end == nil { _ = kill(id, number) } }
     }
 
     /// Writes a line to its input; one that is gone does not hear.
     public func tell(_ line: String) {
         let bytes = Array("\(line)\n".utf8)
         state.withLock { state in
-            guard let input = state.input, state.status == nil else { return }
+            guard let input = state.input, state.end == nil else { return }
             _ = send(input, bytes, bytes.count, SpawnStreams.quietly)
         }
     }
@@ -152,7 +155,11 @@ public final class ChildProcess: Sendable {
         }
         _ = close(reader)
         if !rest.isEmpty { heard(String(decoding: rest, as: UTF8.self), setup) }
-        bury()
+        condition.lock()
+        while state.withLock({ $0.end }) == nil { condition.wait() }
+        state.withLock { $0.status = $0.end }
+        condition.unlock()
+        condition.broadcast()
     }
 
     private func heard(_ text: String, _ setup: Setup) {
@@ -167,6 +174,8 @@ public final class ChildProcess: Sendable {
     /// So many bytes of what it printed are kept.
     private static let most = 1_000_000
 
+    /// At once, although others may still hold its output: who waits for any child of this process, as tests of exits do,
+    /// would be told of this one again and again.
     private func bury() {
         // It stays a zombie until nobody can send it a signal any more: its id is not another's before.
         var facts = siginfo_t()
@@ -176,7 +185,7 @@ public final class ChildProcess: Sendable {
             var raw: Int32 = 0
             while waitpid(id, &raw, 0) == -1, errno == EINTR {}
             let signal = raw & 0x7f
-            state.status = signal == 0 ? (raw >> 8) & 0xff : 128 + signal
+            state.end = signal == 0 ? (raw >> 8) & 0xff : 128 + signal
             if let input = state.input.take() { _ = close(input) }
         }
         wake()

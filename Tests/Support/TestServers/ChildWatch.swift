@@ -46,8 +46,8 @@ final class ChildWatch: Sendable {
     /// Watches what this process starts.
     static let shared = ChildWatch()
 
-    /// Where the shell listens; `nil` before the first word.
-    private let input = Mutex<Int32?>(nil)
+    /// The shell and where it listens; `nil` before the first word.
+    private let shell = Mutex<(id: pid_t, input: Int32)?>(nil)
 
     /// From now on this process is ended with the tests.
     func add(_ id: pid_t, ending: Int32) { tell("add \(id) \(ending)") }
@@ -58,24 +58,23 @@ final class ChildWatch: Sendable {
     /// From now on this folder is removed with the tests. It is removed after all processes have ended.
     func add(folder: String) { tell("folder \(folder)") }
 
-    /// As the end of this process does.
+    /// As the end of this process does; returns when all is done.
     func end() {
-        input.withLock { input in
-            if let input { _ = close(input) }
-            input = nil
-        }
+        guard let shell = shell.withLock({ $0.take() }) else { return }
+        _ = close(shell.input)
+        while waitpid(shell.id, nil, 0) == -1, errno == EINTR {}
     }
 
     private func tell(_ line: String) {
-        input.withLock { input in
-            if input == nil, let streams = try? SpawnStreams(isFed: true, keepsErrors: false),
-                (try? streams.start(["/bin/sh", "-c", Self.script, "watch"])) != nil
+        shell.withLock { shell in
+            if shell == nil, let streams = try? SpawnStreams(isFed: true, keepsErrors: false),
+                let id = try? streams.start(["/bin/sh", "-c", Self.script, "watch"]), let input = streams.input
             {
                 _ = close(streams.output)
-                input = streams.input
+                shell = (id, input)
             }
             let bytes = Array("\(line)\n".utf8)
-            if let input { _ = send(input, bytes, bytes.count, SpawnStreams.quietly) }
+            if let shell { _ = send(shell.input, bytes, bytes.count, SpawnStreams.quietly) }
         }
     }
 }
