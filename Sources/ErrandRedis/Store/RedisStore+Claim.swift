@@ -16,67 +16,37 @@ extension RedisStore {
 
     private func claimAll(_ request: ClaimRequest) async throws(StoreError) -> ClaimAnswer {
         var queues = request.queues
-        var left = max(request.limit, 0)
-        var wanted = min(left, configuration.jobsPerScript)
-        var answer = try await ask(request, queues, limit: wanted, promotions: max(request.promotionLimit, 1))
-        var whole = ClaimAnswer(jobs: [], nextDue: nil, hasMore: true, at: .epoch)
+        var whole: ClaimAnswer?
+        var promotions = max(request.promotionLimit, 1)
         while true {
-            let count = Self.count(in: answer)
-            left -= count
-            let isLast = left == 0 || count < wanted || answer[1].integer != 1
-            wanted = min(left, configuration.jobsPerScript)
-            // With one queue what was given does not change what is asked for next: the server works on that while the
-            // answer before it is read.
-            let isAhead = !isLast && queues.count == 1 && queues[0].slots > count
-            var next: Result<[RESPValue], StoreError>?
+            let limit = max(request.limit - (whole?.jobs.count ?? 0), 0)
+            let wanted = min(limit, configuration.jobsPerScript)
+            let part: ClaimAnswer
             do throws(StoreError) {
-                if isAhead {
-                    queues[0].slots -= count
-                    let asked = queues
-                    async let early = attempt(request, asked, limit: wanted)
-                    // It is sent first.
-                    await Task.yield()
-                    whole.add(try await read(answer, request, queues))
-                    next = await early
-                } else {
-                    let part = try await read(answer, request, queues)
-                    for index in queues.indices {
-                        queues[index].slots -= part.jobs.count { $0.record.queue == queues[index].name }
-                        queues[index].credit = part.credits[queues[index].name] ?? queues[index].credit
-                    }
-                    whole.add(part)
-                    if !isLast { next = await attempt(request, queues, limit: wanted) }
-                }
-                guard let next else { return whole }
-                answer = try next.get()
+                part = try await claimSome(request, queues, limit: wanted, promotions: promotions)
             } catch {
                 // What was claimed already is delivered; the trouble shows again soon enough.
-                guard !whole.jobs.isEmpty else { throw error }
+                guard var whole else { throw error }
                 whole.hasMore = true
                 return whole
             }
+            promotions = 1
+            for index in queues.indices {
+                queues[index].slots -= part.jobs.count { $0.record.queue == queues[index].name }
+                queues[index].credit = part.credits[queues[index].name] ?? queues[index].credit
+            }
+            if whole == nil { whole = part } else { whole?.add(part) }
+            let isDone = limit <= wanted || part.jobs.count < wanted || !part.hasMore
+            if isDone, let whole { return whole }
         }
     }
 
-    private func attempt(
-        _ request: ClaimRequest,
-        _ queues: [ClaimRequest.Queue],
-        limit: Int
-    ) async -> Result<[RESPValue], StoreError> {
-        do throws(StoreError) {
-            return .success(try await ask(request, queues, limit: limit, promotions: 1))
-        } catch {
-            return .failure(error)
-        }
-    }
-
-    /// Has the server claim; its answer is yet to be read.
-    private func ask(
+    private func claimSome(
         _ request: ClaimRequest,
         _ queues: [ClaimRequest.Queue],
         limit: Int,
         promotions: Int
-    ) async throws(StoreError) -> [RESPValue] {
+    ) async throws(StoreError) -> ClaimAnswer {
         let answer = try await run(RedisScripts.claim, capacity: 1024) { command in
             command.append(request.worker.bytes)
             command.append(limit)
@@ -97,16 +67,6 @@ extension RedisStore {
             }
         }
         guard answer.count >= 5, (answer.count - 5).isMultiple(of: 5) else { throw StoreError.oddAnswer }
-        return answer
-    }
-
-    private static func count(in answer: [RESPValue]) -> Int { (answer.count - 5) / 5 }
-
-    private func read(
-        _ answer: [RESPValue],
-        _ request: ClaimRequest,
-        _ queues: [ClaimRequest.Queue]
-    ) async throws(StoreError) -> ClaimAnswer {
         let now = try Self.instant(answer[0])
         var claim = ClaimAnswer(jobs: [], nextDue: nil, hasMore: answer[1].integer == 1, at: now)
         if let due = answer[2].text, !due.isEmpty { claim.nextDue = Timestamp(microseconds: Int64(due) ?? .max) }
