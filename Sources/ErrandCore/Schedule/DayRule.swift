@@ -92,14 +92,21 @@ public struct DayRule: Sendable, Hashable {
         }
     }
 
-    /// The first day that is out of range.
-    var problem: String? {
+    /// How deep rules of rules may go, so that whatever is checked can be stored and read again.
+    static let deepest = 16
+
+    /// The first day that is out of range, or that the rule is nested too deep.
+    var problem: String? { problem(depth: 0) }
+
+    private func problem(depth: Int) -> String? {
         switch kind {
         case .days(let days):
             return days.isEmpty ? "the list of days is empty" : days.lazy.compactMap(\.problem).first
         case .clamped(let day), .nearestWorkday(let day): return day.problem
         case .weekdays(let weekdays): return weekdays.isEmpty ? "the set of weekdays is empty" : nil
-        case .either(let one, let other), .both(let one, let other): return one.problem ?? other.problem
+        case .either(let one, let other), .both(let one, let other):
+            guard depth < Self.deepest else { return "a day rule is nested more than \(Self.deepest) deep" }
+            return one.problem(depth: depth + 1) ?? other.problem(depth: depth + 1)
         default: return nil
         }
     }

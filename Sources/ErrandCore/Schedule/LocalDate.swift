@@ -1,8 +1,8 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-/// A date of the Gregorian calendar, without a time and without a zone.
-public struct LocalDate: Sendable, Hashable, Comparable, Codable {
+/// A date of the Gregorian calendar, without a time and without a zone. Stored as text: `2026-12-25`.
+public struct LocalDate: Sendable, Hashable, Comparable {
     /// The year, 1 to 9999 for dates that rules reach.
     public var year: Int
     /// The month.
@@ -87,6 +87,9 @@ public enum Weekday: Int, Sendable, Hashable, CaseIterable, Codable {
 /// The arithmetic of the Gregorian calendar in days since 1970-01-01, carried back to year 1 as if it had always held.
 enum Civil {
     static let secondsPerDay: Int64 = 86_400
+
+    /// The years 1 to 9999, in seconds since 1970.
+    static let seconds: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
 
     /// The number of days from 1970-01-01 to this date; months from 1.
     static func days(year: Int, month: Int, day: Int) -> Int {

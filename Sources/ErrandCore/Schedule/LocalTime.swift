@@ -4,7 +4,7 @@
 /// A time on a wall clock: `"17:00"`, `"06:30:15"`.
 ///
 /// A literal that is no time is reported when the rule is checked, never a trap, because times also come from forms.
-public struct LocalTime: Sendable, Hashable, Comparable, ExpressibleByStringLiteral {
+public struct LocalTime: Sendable, Hashable, Comparable, Codable, ExpressibleByStringLiteral {
     /// Seconds since midnight; `nil` when the text is no time of day.
     public let secondOfDay: Int?
     private let text: String
@@ -16,6 +16,15 @@ public struct LocalTime: Sendable, Hashable, Comparable, ExpressibleByStringLite
     }
 
     public init(stringLiteral value: String) { self.init(value) }
+
+    /// Reads the text as it was written; one that is no time is reported when the rule is checked.
+    public init(from decoder: any Decoder) throws { self.init(try decoder.singleValueContainer().decode(String.self)) }
+
+    /// Writes the text as it was given.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(text)
+    }
 
     var problem: String? {
         secondOfDay == nil ? "\(String(text.prefix(24)).debugDescription) is no time; write \"17:00\"" : nil

@@ -13,10 +13,12 @@ public struct PlannedTick: Sendable, Hashable {
 
 extension ScheduleRule {
     /// The next nominal times after this instant, at most `count` and never more than 1,000 or ``maximumRuns``.
+    ///
+    /// A rule with a ``delayAfterCompletion`` has one, for a run that ended at `instant`: what follows depends on runs.
     public func preview(_ count: Int, after instant: Timestamp) -> [PlannedTick] {
         var ticks: [PlannedTick] = []
         var from = instant
-        let most = min(max(count, 0), 1000, bounds.limit ?? .max)
+        let most = min(max(count, 0), delayAfterCompletion == nil ? 1000 : 1, bounds.limit ?? .max)
         while ticks.count < most, let next = next(after: from) {
             ticks.append(PlannedTick(nominal: next, local: local(next), notes: notes(on: next, after: from)))
             from = next
@@ -32,7 +34,7 @@ extension ScheduleRule {
 
     private func notes(on instant: Timestamp, after previous: Timestamp) -> [String] {
         switch base {
-        case .interval, .once: return []
+        case .interval, .once, .afterCompletion: return []
         case .union(let rules):
             let notes = rules.filter { $0.next(after: previous) == instant }
                 .flatMap {

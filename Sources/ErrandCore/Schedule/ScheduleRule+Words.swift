@@ -10,6 +10,7 @@ extension ScheduleRule {
             case .interval(let seconds, let anchor): words(ofInterval: seconds, anchor: anchor)
             case .once(let second): "Once, at " + WallClock.text(ofLocal: second) + " UTC"
             case .union(let rules): rules.map { $0.describe() }.joined(separator: "; and ")
+            case .afterCompletion(let seconds): Self.words(ofSpan: seconds).words + " after each run ends"
             }
         if let start { text += ", from " + Self.utc(start) }
         if let end { text += ", through " + Self.utc(end) }
@@ -31,7 +32,7 @@ extension ScheduleRule {
             if let times = zoned.timesInUsualGap {
                 found.append("\(times) does not exist on the night the clocks go forward in \(zone.identifier)")
             }
-        case .interval, .once: break
+        case .interval, .once, .afterCompletion: break
         }
         let abbreviations = [
             "EST", "MST", "HST", "EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT", "CET", "MET", "EET", "WET",
@@ -58,12 +59,18 @@ extension ScheduleRule {
     }
 
     private func words(ofInterval seconds: Int64, anchor: Int64) -> String {
+        let span = Self.words(ofSpan: seconds)
+        let text = "Every " + (span.count == 1 ? span.unit : span.words)
+        return Civil.modulo(anchor, by: seconds) == 0
+            ? text : text + ", counted from " + WallClock.text(ofLocal: anchor) + " UTC"
+    }
+
+    /// A span of time in its largest whole unit: `5 minutes`.
+    private static func words(ofSpan seconds: Int64) -> (count: Int64, unit: String, words: String) {
         let units: [(Int64, String)] = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")]
         let (size, name) = units.first { seconds % $0.0 == 0 } ?? (1, "second")
         let count = seconds / size
-        let text = count == 1 ? "Every \(name)" : "Every \(count) \(name)s"
-        return Civil.modulo(anchor, by: seconds) == 0
-            ? text : text + ", counted from " + WallClock.text(ofLocal: anchor) + " UTC"
+        return (count, name, "\(count) \(name)" + (count == 1 ? "" : "s"))
     }
 
     private static func utc(_ instant: Timestamp) -> String {

@@ -14,6 +14,7 @@ public struct ScheduleRule: Sendable, Hashable {
         case interval(seconds: Int64, anchor: Int64)
         case once(Int64)
         case union([ScheduleRule])
+        case afterCompletion(seconds: Int64)
     }
 
     struct Bounds: Sendable, Hashable {
@@ -40,12 +41,21 @@ public struct ScheduleRule: Sendable, Hashable {
     public var end: Timestamp? { bounds.end }
     /// After how many runs the schedule is complete. The rule does not count: whoever stores the runs does.
     public var maximumRuns: Int? { bounds.limit }
+    /// How long after the end of a run the next one is due; `nil` for rules that do not ask when anything ran.
+    public var delayAfterCompletion: Duration? {
+        guard case .afterCompletion(let seconds) = base else { return nil }
+        return .seconds(seconds)
+    }
 
     /// The first nominal time after this instant: a whole second; `nil` when there is none any more.
     ///
     /// It depends on the rule, its zone and the instant, never on when anything ran. Jitter is not part of it.
+    ///
+    /// A rule with a ``delayAfterCompletion`` is the exception: the instant is when the last run ended, and the answer is
+    /// that end plus the delay, moved to a whole second, to the start, and out of excluded dates.
     public func next(after instant: Timestamp) -> Timestamp? {
         var from = instant
+        if let delayAfterCompletion { from = from + delayAfterCompletion - .microseconds(1) }
         if let start = bounds.start, start > from { from = start - .microseconds(1) }
         let found = Timestamp.after(from) { next(after: $0) }
         guard let found, bounds.end.map({ found <= $0 }) ?? true else { return nil }
@@ -78,6 +88,8 @@ public struct ScheduleRule: Sendable, Hashable {
         switch base {
         case .local(let zoned, _): return zoned.next(after: second)
         case .once(let instant): return instant > second ? instant : nil
+        // The delay is in the instant asked about: any second from there on will do.
+        case .afterCompletion: return second + 1
         case .interval(let seconds, let anchor):
             return anchor + (Civil.floor(second - anchor, by: seconds) + 1) * seconds
         case .union(let rules):

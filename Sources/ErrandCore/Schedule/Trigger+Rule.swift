@@ -45,14 +45,20 @@ extension Trigger {
             let second = -Civil.floor(-max(instant.microseconds, -.max), by: 1_000_000)
             return ScheduleRule(base: .once(second), zone: .utc, bounds: bounds)
         case .union(let triggers):
-            guard !triggers.isEmpty, triggers.count <= 100, depth < 8 else {
-                throw TriggerError(.bounds, "a union needs 1 to 100 triggers, nested at most 8 deep")
+            guard !triggers.isEmpty, triggers.count <= 100, depth < Self.deepest else {
+                throw TriggerError(.bounds, "a union needs 1 to 100 triggers, nested at most \(Self.deepest) deep")
             }
             var rules: [ScheduleRule] = []
             for trigger in triggers {
                 rules.append(try trigger.rule(for: schedule, zones: zones, depth: depth + 1))
             }
             return ScheduleRule(base: .union(rules), zone: .utc, bounds: bounds)
+        case .afterCompletion(let delay):
+            let seconds = try Self.wholeSeconds(delay, of: "a delay")
+            guard depth == 0 else {
+                throw TriggerError(.bounds, "a delay after completion cannot be in a union; make it its own schedule")
+            }
+            return ScheduleRule(base: .afterCompletion(seconds: seconds), zone: .utc, bounds: bounds)
         }
     }
 
@@ -62,10 +68,14 @@ extension Trigger {
         return ScheduleRule.Bounds(start: start, end: end, limit: limit, excluded: excluded)
     }
 
-    private static func wholeSeconds(_ interval: Duration) throws(TriggerError) -> Int64 {
-        let (seconds, attoseconds) = interval.components
+    private static func wholeSeconds(
+        _ interval: Duration,
+        of what: String = "an interval"
+    ) throws(TriggerError) -> Int64 {
+        // A duration can be longer than its own components can say, so it is bounded before it is taken apart.
+        let (seconds, attoseconds) = interval.bounded.components
         guard seconds >= 1, attoseconds == 0, seconds <= 400 * 366 * Civil.secondsPerDay else {
-            let message = "an interval of \(interval); write whole seconds, from 1 up to 400 years"
+            let message = "\(what) of \(interval.bounded); write whole seconds, from 1 up to 400 years"
             throw TriggerError(.interval, message)
         }
         return seconds

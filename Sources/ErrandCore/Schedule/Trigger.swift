@@ -1,8 +1,8 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
-/// What makes a schedule fire, as its author writes it: a cron expression, an interval, a calendar rule, one instant,
-/// or several of them, with bounds.
+/// What makes a schedule fire, as its author writes it: a cron expression, an interval, a calendar rule, one instant, a
+/// pause after each run, or several of them, with bounds.
 ///
 /// Writing one never fails, because expressions and zones may come from a form or a file. ``rule(for:zones:)`` checks
 /// it and makes the ``ScheduleRule`` that knows the next time.
@@ -13,7 +13,11 @@ public struct Trigger: Sendable, Hashable {
         case calendar(DayRule, [LocalTime], [Month], zone: String, ClockChanges)
         case once(Timestamp)
         case union([Trigger])
+        case afterCompletion(Duration)
     }
+
+    /// How deep unions of unions may go.
+    static let deepest = 8
 
     let kind: Kind
     var start: Timestamp?
@@ -52,6 +56,12 @@ public struct Trigger: Sendable, Hashable {
 
     /// One instant, moved to the next whole second.
     public static func once(at instant: Timestamp) -> Trigger { Trigger(kind: .once(instant)) }
+
+    /// This long after the previous run ended, however long that took. Whole seconds, at least one.
+    ///
+    /// Each time follows from the end of a run, so there is no grid, and only the very next time can be known. Excluded
+    /// dates move it to the first second after them. It cannot be part of a union.
+    public static func afterCompletion(_ delay: Duration) -> Trigger { Trigger(kind: .afterCompletion(delay)) }
 
     /// Whenever one of these fires; the same instant in several is one tick.
     public static func union(_ triggers: [Trigger]) -> Trigger { Trigger(kind: .union(triggers)) }

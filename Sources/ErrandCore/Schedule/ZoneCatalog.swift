@@ -61,13 +61,13 @@ public struct TriggerError: Error, Sendable, Hashable, CustomStringConvertible {
         case unknownZone
         /// The expression and the API each name a zone.
         case twoZones
-        /// An interval below a second, or not of whole seconds.
+        /// An interval or a delay below a second, or not of whole seconds.
         case interval
         /// A calendar rule with a day or a time that does not exist, or without any.
         case calendar
         /// No date meets the rule.
         case neverFires
-        /// The end is before the start, a limit below 1, or an empty union.
+        /// The end is before the start, a limit below 1, or a union that is empty, too large, or of what cannot be in one.
         case bounds
     }
 
