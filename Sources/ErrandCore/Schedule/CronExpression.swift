@@ -80,8 +80,8 @@ extension Timestamp {
     /// Asks `next` for the whole second after this instant, within the years 1 to 9999, where the calendar is exact.
     static func after(_ instant: Timestamp, _ next: (Int64) -> Int64?) -> Timestamp? {
         let second = Civil.floor(instant.microseconds, by: 1_000_000)
-        guard second < 253_402_300_800 else { return nil }
-        return next(max(second, -62_135_596_800)).map(Timestamp.init(seconds:))
+        guard second <= Civil.seconds.upperBound else { return nil }
+        return next(max(second, Civil.seconds.lowerBound)).map(Timestamp.init(seconds:))
     }
 }
 

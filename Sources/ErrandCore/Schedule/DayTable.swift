@@ -39,6 +39,11 @@ struct DayTable: Sendable, Hashable {
     /// The first day from this one on, in days since 1970; `nil` when 400 years, or the listed ones, have none.
     func next(atOrAfter day: Int) -> Int? {
         var (year, month, from) = Civil.date(ofDay: day)
+        if let years {
+            // The years before the first listed one are not part of the search.
+            guard let listed = years.first(atOrAfter: year) else { return nil }
+            if listed != year { (year, month, from) = (listed, 1, 1) }
+        }
         let last = min(year + 400, 9999)
         while year <= last {
             if let years {
