@@ -23,6 +23,12 @@ public struct ErrandError: Error, Sendable, Hashable {
         public static let resultTooLarge = Code(rawValue: "resultTooLarge")
         /// The attempt no longer holds its lease; stop working.
         public static let leaseLost = Code(rawValue: "leaseLost")
+        /// The schedule cannot be stored or changed as asked; nothing was.
+        public static let invalidSchedule = Code(rawValue: "invalidSchedule")
+        /// There is no schedule of this name.
+        public static let scheduleNotFound = Code(rawValue: "scheduleNotFound")
+        /// The schedule is not as the caller takes it to be: another revision, or the program's own.
+        public static let scheduleConflict = Code(rawValue: "scheduleConflict")
         /// A setting makes no sense; the message names it.
         public static let invalidConfiguration = Code(rawValue: "invalidConfiguration")
     }

@@ -48,6 +48,12 @@ public final class FaultyStore: JobStore {
         case operate
         /// ``/ErrandCore/JobStore/maintain(_:)``
         case maintain
+        /// ``/ErrandCore/JobStore/schedules(_:)``
+        case schedules
+        /// ``/ErrandCore/JobStore/changeSchedules(_:)``
+        case changeSchedules
+        /// ``/ErrandCore/JobStore/ticks(_:)``
+        case ticks
         /// ``/ErrandCore/JobStore/export(_:)``
         case export
         /// ``/ErrandCore/JobStore/endExport(_:as:)``
@@ -245,6 +251,21 @@ extension FaultyStore {
     /// ``/ErrandCore/JobStore/maintain(_:)`` with the faults planned for ``Call/maintain``.
     public func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport {
         try await perform(.maintain) { try await store.maintain(task) }
+    }
+
+    /// ``/ErrandCore/JobStore/schedules(_:)`` with the faults planned for ``Call/schedules``.
+    public func schedules(_ request: ScheduleRequest) async throws -> ScheduleAnswer {
+        try await perform(.schedules) { try await store.schedules(request) }
+    }
+
+    /// ``/ErrandCore/JobStore/changeSchedules(_:)`` with the faults planned for ``Call/changeSchedules``.
+    public func changeSchedules(_ changes: [ScheduleChange]) async throws -> [ScheduleChangeAnswer] {
+        try await perform(.changeSchedules) { try await store.changeSchedules(changes) }
+    }
+
+    /// ``/ErrandCore/JobStore/ticks(_:)`` with the faults planned for ``Call/ticks``.
+    public func ticks(_ request: TickRequest) async throws -> [TickRecord] {
+        try await perform(.ticks) { try await store.ticks(request) }
     }
 
     /// ``/ErrandCore/JobStore/export(_:)`` with the faults planned for ``Call/export``.

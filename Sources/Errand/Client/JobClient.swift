@@ -56,23 +56,11 @@ public struct JobClient: Sendable {
     /// - Throws: ``ErrandError`` with code `invalidJob` and a sentence that says what to change; what an
     ///   interceptor throws; an encoding error.
     public func prepare<J: Job>(_ job: J, options: EnqueueOptions = EnqueueOptions()) throws -> NewJob {
-        var new = NewJob(
+        var new = try NewJob(
+            job,
+            options: options,
             id: options.id ?? chance.jobID(at: clock.now),
-            name: J.name,
-            payload: try PayloadCoder.encode(job, version: J.version),
-            queue: options.queue ?? J.queue,
-            priority: options.priority ?? J.priority,
-            start: options.start,
-            startWithin: options.startWithin.map(\.duration) ?? J.startWithin,
-            deadline: options.deadline.map(\.duration) ?? J.deadline,
-            timeout: options.timeout.map(\.duration) ?? J.timeout,
-            retry: options.retry ?? J.retry,
-            crashesAllowed: J.crashesAllowed,
-            unique: try options.unique ?? J.unique?.rule(for: job),
-            tags: options.tags,
-            headers: options.headers,
-            trace: ErrandSpans.carrier(),
-            resultTTL: options.resultTTL ?? J.resultTTL
+            trace: ErrandSpans.carrier()
         )
         for interceptor in interceptors { try interceptor.prepare(&new) }
         if let problem = new.problem(payloadLimit: configuration.payloadLimit) {

@@ -110,6 +110,7 @@ extension MemoryTable {
             report.affected += 1
         }
         report.affected += moves.sweep(at: now)
+        report.affected += schedules.sweep(at: now, most: Self.bite)
         let oldest = (now - SeriesPoint.kept).minute
         for queue in queues.values {
             for tally in queue.tallies.values {

@@ -25,6 +25,7 @@ struct MemoryTable {
     var audit: Deque<AuditEntry> = []
     var reports: [String: MemoryReport] = [:]
     var reportOrder: Deque<String> = []
+    var schedules = MemorySchedules()
     /// What moved out and in.
     var moves = MemoryMoves()
     var effects = MemoryEffects()

@@ -26,4 +26,12 @@ public enum ErrandEvent: Sendable, Hashable {
     case storeBack
     /// The worker no longer trusts its leases, because it could not beat for too long.
     case fenced
+    /// What became of a schedule's tick was stored.
+    case ticked(TickRecord)
+    /// A schedule's ticks cannot be decided, and why; they are kept.
+    case scheduleBroken(ScheduleID, String)
+    /// Ticks in a row were skipped because this job of the schedule is not done.
+    case scheduleBlocked(ScheduleID, by: JobID)
+    /// The store's clock jumped ahead by this; schedules wait until it is believed.
+    case clockJumped(Duration)
 }

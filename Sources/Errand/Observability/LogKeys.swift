@@ -15,5 +15,7 @@ package enum LogKeys {
     package static let duration = "duration"
     package static let lane = "lane"
     package static let since = "since"
+    package static let schedule = "schedule.id"
+    package static let tick = "schedule.tick"
     package static let reason = "reason"
 }

@@ -16,6 +16,8 @@ import Synchronization
 public final class Worker: Service, Sendable {
     let store: any JobStore
     let handlers: JobHandlers
+    /// `nil` when this worker only does jobs.
+    let scheduler: Scheduler?
     let configuration: WorkerConfiguration
     let logger: Logger
     let clock: any ErrandClock
@@ -50,6 +52,8 @@ public final class Worker: Service, Sendable {
     /// - Parameters:
     ///   - store: Where the jobs live; the worker does not close it.
     ///   - handlers: How jobs are done; their names are what it claims.
+    ///   - schedules: The program's schedules, which become the store's; `nil` leaves those that are there as they
+    ///     are. Every worker decides ticks unless ``WorkerConfiguration/scheduler`` is `nil`.
     ///   - configuration: How it claims, runs and stops.
     ///   - interceptors: Code around every run, the first one outermost.
     ///   - events: Hears what happens; give the client the same one to hear of everything.
@@ -59,6 +63,7 @@ public final class Worker: Service, Sendable {
     public convenience init(
         store: any JobStore,
         handlers: JobHandlers,
+        schedules: ScheduleSet? = nil,
         configuration: WorkerConfiguration = WorkerConfiguration(),
         interceptors: [any JobInterceptor] = [],
         events: EventHub = EventHub(),
@@ -69,6 +74,7 @@ public final class Worker: Service, Sendable {
         self.init(
             store: store,
             handlers: handlers,
+            schedules: schedules,
             configuration: configuration,
             interceptors: interceptors,
             events: events,
@@ -83,6 +89,7 @@ public final class Worker: Service, Sendable {
     package init(
         store: any JobStore,
         handlers: JobHandlers,
+        schedules: ScheduleSet? = nil,
         configuration: WorkerConfiguration,
         interceptors: [any JobInterceptor] = [],
         events: EventHub,
@@ -104,6 +111,17 @@ public final class Worker: Service, Sendable {
         logger[metadataKey: LogKeys.worker] = "\(id)"
         self.logger = logger
         executor = JobExecutor(handlers: handlers, interceptors: interceptors)
+        scheduler = configuration.scheduler.map { scheduling in
+            Scheduler(
+                schedules,
+                store: store,
+                configuration: scheduling,
+                events: events,
+                logger: logger,
+                clock: clock,
+                chance: chance
+            )
+        }
 
         let wakeUps = (WakeUp(), WakeUp(), WakeUp(), WakeUp())
         (claimWakeUp, beatWakeUp, maintenanceWakeUp, shutdownWakeUp) = wakeUps
@@ -137,7 +155,8 @@ public final class Worker: Service, Sendable {
 
     /// Works until graceful shutdown or cancellation, then stops in the steps of ``WorkerShutdown`` and returns.
     /// What it could not finish by then is ready again in the store, with the attempt given back.
-    /// - Throws: ``ErrandError`` with code `invalidConfiguration`; nothing else.
+    /// - Throws: ``ErrandError`` with code `invalidConfiguration`, also when a schedule of the set has the name of one
+    ///   made at run time; nothing else.
     public func run() async throws {
         if let problem = configuration.problem { throw ErrandError(.invalidConfiguration, problem) }
         // A task of its own: the orderly stop must run although this one is cancelled. Its end is awaited through
@@ -155,6 +174,7 @@ public final class Worker: Service, Sendable {
         } onGracefulShutdown: {
             self.stop(.gracefully)
         }
+        if let error = vitals.withLock({ $0.scheduleError }) { throw error }
     }
 
     private func serve() async {
@@ -173,6 +193,7 @@ public final class Worker: Service, Sendable {
             }
             group.addTask(executorPreference: beatLane) { await self.beatLoop() }
             group.addTask(executorPreference: control) { await self.maintenanceLoop() }
+            group.addTask(executorPreference: control) { await self.schedule() }
             await shutDown()
             group.cancelAll()
         }
@@ -181,6 +202,18 @@ public final class Worker: Service, Sendable {
         await retire()
         for runner in runners.all { runner.stop(whenDone: nil) }
         logger.info("the worker stopped")
+    }
+
+    /// Decides ticks. A worker whose schedules cannot be the store's must not start.
+    private func schedule() async {
+        guard let scheduler else { return }
+        do {
+            try await scheduler.run()
+        } catch {
+            logger.critical("the schedules cannot be declared", metadata: [LogKeys.error: "\(error)"])
+            vitals.withLock { $0.scheduleError = error }
+            stop(.gracefully)
+        }
     }
 }
 
@@ -210,6 +243,8 @@ struct Vitals {
     var orphans: Set<OrphanedName> = []
     /// Before this time the silence of others proves nothing.
     var mayRescueAt: Duration = .zero
+    /// Why its schedules could not be declared.
+    var scheduleError: (any Error)?
     /// A beat is scheduled because another process wrote.
     var isBeatAdvanced = false
 }

@@ -53,6 +53,8 @@ public struct WorkerConfiguration: Sendable {
     public var blockingThreshold: Duration = .seconds(5)
     /// How long a ready job may wait for a worker that knows its name before the alarm; 60 s.
     public var orphanAlarmAfter: Duration = .seconds(60)
+    /// How the worker decides the ticks of schedules; `nil` for a worker that only does jobs.
+    public var scheduler: SchedulerConfiguration? = SchedulerConfiguration()
     /// The steps of stopping.
     public var shutdown = WorkerShutdown()
     /// The application's version, shown in lists of workers; empty by default.
@@ -78,7 +80,7 @@ public struct WorkerConfiguration: Sendable {
             if queue.weight < 1 { return "the weight of queue '\(name)' is \(queue.weight); use at least 1" }
             if let slots = queue.slots, slots < 1 { return "queue '\(name)' has \(slots) slots; use at least 1" }
         }
-        return shutdown.problem
+        return scheduler?.problem ?? shutdown.problem
     }
 }
 

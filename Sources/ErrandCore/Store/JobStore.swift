@@ -95,6 +95,23 @@ public protocol JobStore: Sendable {
     /// Does one bite of maintenance.
     func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport
 
+    // MARK: Schedule
+
+    /// Reads schedules as they stand, with the state of the jobs that each may wait for. Cost must not grow with
+    /// schedules that are not asked for.
+    func schedules(_ request: ScheduleRequest) async throws -> ScheduleAnswer
+
+    /// Changes schedules: each change with its decisions, their jobs and its line of the audit, or not at all. Answers
+    /// per change, in order; a change of a schedule that is not as its maker saw it is ``ScheduleChangeAnswer/stale``.
+    ///
+    /// Within a change, an entry whose key is taken is left out, unless it replaces the row; jobs are stored as
+    /// ``insert(_:offer:)`` stores them, and a row says what became of its job. Publishes ``StoreSignal/controls`` for
+    /// changes that say so.
+    func changeSchedules(_ changes: [ScheduleChange]) async throws -> [ScheduleChangeAnswer]
+
+    /// Reads decisions, which are kept for ``ScheduleRecord/kept`` and then deleted by ``MaintenanceTask/sweep``.
+    func ticks(_ request: TickRequest) async throws -> [TickRecord]
+
     // MARK: Move
 
     /// Lets a batch of jobs go to another store: takes them out of everything that claims, lists, counts or looks after
@@ -122,8 +139,21 @@ public protocol JobStore: Sendable {
     func endExport(_ id: ExportID, as end: ExportEnd) async throws
 }
 
-/// Stores that jobs are not moved from or to need not say so.
+/// Stores that keep no schedules, or that jobs are not moved from or to, need not say so.
 extension JobStore {
+    /// Throws ``StoreError/Code/unsupported``.
+    public func schedules(_ request: ScheduleRequest) async throws -> ScheduleAnswer {
+        throw StoreError.keepsNoSchedules
+    }
+
+    /// Throws ``StoreError/Code/unsupported``.
+    public func changeSchedules(_ changes: [ScheduleChange]) async throws -> [ScheduleChangeAnswer] {
+        throw StoreError.keepsNoSchedules
+    }
+
+    /// Throws ``StoreError/Code/unsupported``.
+    public func ticks(_ request: TickRequest) async throws -> [TickRecord] { throw StoreError.keepsNoSchedules }
+
     /// Throws ``StoreError/Code/unsupported``.
     public func export(_ request: ExportRequest) async throws -> ExportBatch { throw StoreError.cannotMove }
 
@@ -135,5 +165,9 @@ extension JobStore {
 }
 
 extension StoreError {
+    fileprivate static let keepsNoSchedules = StoreError(
+        .unsupported,
+        "this store keeps no schedules; use another engine"
+    )
     fileprivate static let cannotMove = StoreError(.unsupported, "this store cannot move jobs; use another engine")
 }

@@ -11,7 +11,7 @@ public enum StoreSignal: Sendable, Hashable {
     case cancelled([JobID])
     /// These jobs became final.
     case finished([JobID])
-    /// A pause began or ended.
+    /// A pause began or ended, or somebody changed a schedule.
     case controls
     /// Another process wrote; anything may have changed.
     case elsewhere

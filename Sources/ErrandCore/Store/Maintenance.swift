@@ -14,7 +14,8 @@ public enum MaintenanceTask: Sendable, Hashable {
     case expire
     /// Deletes finished jobs beyond what the policy keeps.
     case prune(RetentionPolicy)
-    /// Deletes results, unique keys and counters whose time is over, and dead workers without jobs.
+    /// Deletes results, unique keys, counters and decisions of schedules whose time is over, schedules that were
+    /// complete for as long, and dead workers without jobs.
     case sweep
     /// Lists ready jobs that no live worker can run.
     case findOrphans(olderThan: Duration)

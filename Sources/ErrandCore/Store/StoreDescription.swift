@@ -32,6 +32,8 @@ public struct StoreDescription: Sendable, Hashable {
     public var hasTransactions: Bool
     /// Whether jobs can be moved from and to it; see ``JobStore/export(_:)``.
     public var isMovable: Bool
+    /// Whether it keeps schedules; see ``JobStore/schedules(_:)``.
+    public var keepsSchedules: Bool
     /// Things an operator should know, each a sentence; empty when all is well.
     public var warnings: [String]
 
@@ -44,6 +46,7 @@ public struct StoreDescription: Sendable, Hashable {
         isShared: Bool,
         hasTransactions: Bool,
         isMovable: Bool = true,
+        keepsSchedules: Bool = true,
         warnings: [String] = []
     ) {
         self.engine = engine
@@ -53,6 +56,7 @@ public struct StoreDescription: Sendable, Hashable {
         self.isShared = isShared
         self.hasTransactions = hasTransactions
         self.isMovable = isMovable
+        self.keepsSchedules = keepsSchedules
         self.warnings = warnings
     }
 }

@@ -29,6 +29,7 @@ public enum StoreConformance {
         public let name: String
         private let needsReopen: Bool
         private var needsMoves = false
+        private var needsSchedules = false
         private let body: @Sendable (StoreBench) async throws -> Void
 
         init(_ name: String, needsReopen: Bool = false, _ body: @escaping @Sendable (StoreBench) async throws -> Void) {
@@ -41,6 +42,13 @@ public enum StoreConformance {
         var aboutMoves: Case {
             var copy = self
             copy.needsMoves = true
+            return copy
+        }
+
+        /// The same for a store that keeps schedules; one that says it does not must refuse.
+        var aboutSchedules: Case {
+            var copy = self
+            copy.needsSchedules = true
             return copy
         }
 
@@ -58,6 +66,8 @@ public enum StoreConformance {
             do {
                 if needsMoves, await !bench.store.describe().isMovable {
                     await bench.refuses(.unsupported, "export") { _ = try await bench.export() }
+                } else if needsSchedules, await !bench.store.describe().keepsSchedules {
+                    await bench.refuses(.unsupported, "schedules") { _ = try await bench.due() }
                 } else {
                     try await body(bench)
                 }
@@ -76,5 +86,7 @@ public enum StoreConformance {
         + settleCases + refusalCases + fencingCases + historyCases + resultCases + workerCases + rescueCases
         + uniqueCases + conflictCases + followUpCases + operateCases + bulkCases + matrixCases
         + inspectCases + listCases + seriesCases + maintainCases + retentionCases + signalCases
-        + (moveCases + arrivalCases).map(\.aboutMoves) + reopenCases + raceCases + randomCases
+        + (moveCases + arrivalCases).map(\.aboutMoves)
+        + (scheduleCases + tickCases + scheduleReopenCases).map(\.aboutSchedules) + reopenCases + raceCases
+        + randomCases
 }

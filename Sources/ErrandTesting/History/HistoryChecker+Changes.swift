@@ -19,7 +19,7 @@ extension HistoryChecker {
 
     func cause(of job: JobID, under epoch: Int64?, in request: StoreRequest?) -> Cause {
         switch request {
-        case .insert: .insert
+        case .insert, .schedules: .insert
         case .claim: .claim
         case .settle(let all):
             // One write may bring the end of a lease that was lost and that of the one that holds.

@@ -65,6 +65,7 @@ package enum StoreRequest: Sendable {
     case controls([ControlChange])
     case operate(Operation)
     case maintain(MaintenanceTask)
+    case schedules([ScheduleChange])
     /// Any call that only reads.
     case read
 }
@@ -78,6 +79,7 @@ package enum StoreReply: Sendable {
     case note([Bool])
     case operate(OperationReport)
     case maintain(MaintenanceReport)
+    case schedules([ScheduleChangeAnswer])
     /// An answer without content, or one that no check asks for.
     case done
 }

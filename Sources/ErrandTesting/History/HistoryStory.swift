@@ -76,6 +76,8 @@ package struct HistoryStory: CustomStringConvertible {
             guard case .ids(let ids) = operation.selection, ids.contains(job) else { return nil }
             return "\(operation.action)"
         case .controls(let changes): return "\(changes)"
+        case .schedules(let changes):
+            return changes.first { $0.entries.contains { $0.job?.id == job } }.map { "tick of schedule \($0.id)" }
         case .register, .retire, .claim, .maintain, .read: return nil
         }
     }
@@ -88,7 +90,7 @@ package struct HistoryStory: CustomStringConvertible {
         case .beat(let answer): answer.lost.isEmpty ? "" : ", \(answer.lost.count) lost"
         case .note(let answers): ", \(answers)"
         case .operate(let report): ", \(report.changed.count) changed"
-        case .claim, .maintain, .done: ""
+        case .claim, .maintain, .schedules, .done: ""
         }
     }
 }

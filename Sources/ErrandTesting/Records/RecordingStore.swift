@@ -99,6 +99,13 @@ extension RecordingStore {
     package func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport {
         try await store.maintain(task)
     }
+    package func schedules(_ request: ScheduleRequest) async throws -> ScheduleAnswer {
+        try await store.schedules(request)
+    }
+    package func changeSchedules(_ changes: [ScheduleChange]) async throws -> [ScheduleChangeAnswer] {
+        try await store.changeSchedules(changes)
+    }
+    package func ticks(_ request: TickRequest) async throws -> [TickRecord] { try await store.ticks(request) }
     package func export(_ request: ExportRequest) async throws -> ExportBatch { try await store.export(request) }
     package func endExport(_ id: ExportID, as end: ExportEnd) async throws {
         try await store.endExport(id, as: end)

@@ -87,6 +87,18 @@ extension SimulatedConnection {
         try await perform(.maintain(task), reply: StoreReply.maintain) { try await $0.maintain(task) }
     }
 
+    package func changeSchedules(_ changes: [ScheduleChange]) async throws -> [ScheduleChangeAnswer] {
+        try await perform(.schedules(changes), reply: StoreReply.schedules) { try await $0.changeSchedules(changes) }
+    }
+
+    package func schedules(_ request: ScheduleRequest) async throws -> ScheduleAnswer {
+        try await perform(.read, reply: Self.unseen) { try await $0.schedules(request) }
+    }
+
+    package func ticks(_ request: TickRequest) async throws -> [TickRecord] {
+        try await perform(.read, reply: Self.unseen) { try await $0.ticks(request) }
+    }
+
     package func jobs(_ ids: [JobID], parts: JobParts) async throws -> [JobRecord] {
         try await perform(.read, reply: Self.unseen) { try await $0.jobs(ids, parts: parts) }
     }

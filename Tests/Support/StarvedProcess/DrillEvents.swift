@@ -33,7 +33,9 @@ final class DrillEvents: Sendable {
                 case .blocking(let name, _): seen.blocking.insert(name.rawValue)
                 case .abandoned(let id, _): seen.abandoned.insert(id)
                 case .started(let id, _, _, _): if seen.started[id] == nil { seen.started[id] = now }
-                case .enqueued, .ended, .rescued, .orphaned, .storeBack: break
+                case .enqueued, .ended, .rescued, .orphaned, .storeBack, .ticked, .scheduleBroken, .scheduleBlocked,
+                    .clockJumped:
+                    break
                 }
             }
         }
