@@ -7,7 +7,7 @@ import Synchronization
 
 extension Scheduler {
     /// Decides everything that is due, and says how long to wait.
-    func round() async -> Duration {
+    package func round() async -> Duration {
         do {
             let wait = try await decideAll()
             if state.withLock({ state in

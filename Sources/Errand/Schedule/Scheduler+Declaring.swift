@@ -17,7 +17,7 @@ extension Scheduler {
     /// Makes the set the store's, however long the store is away.
     /// - Returns: Whether it was; else the task was cancelled.
     /// - Throws: ``ErrandError`` with code `invalidConfiguration` for names that are taken.
-    func declare() async throws -> Bool {
+    package func declare() async throws -> Bool {
         guard let set else { return true }
         for warning in set.check() {
             logger.warning("a schedule may not mean what it says", metadata: [LogKeys.reason: "\(warning)"])

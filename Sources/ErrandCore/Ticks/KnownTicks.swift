@@ -3,36 +3,33 @@
 
 /// Decisions that a schedule already has where its next ones may fall: after a backfill that ran ahead, or when the
 /// clock was set back.
+///
+/// A tick whose job ran is not run again. One that had none is decided anew: it was skipped or coalesced by a clock that
+/// was wrong, and the schedule would otherwise be silent until the time that clock showed.
 package struct KnownTicks: Sendable, Hashable {
-    private var single: [TickKey: TickRecord] = [:]
-    private var ranges: [ClosedRange<Timestamp>] = []
+    private var rows: [TickKey: TickRecord] = [:]
 
     /// None.
     package init() {}
 
     /// These rows.
     package init(_ rows: [TickRecord]) {
-        for row in rows {
-            if row.through > row.nominal { ranges.append(row.nominal...row.through) } else { single[row.key] = row }
-        }
+        for row in rows where row.through == row.nominal { self.rows[row.key] = row }
     }
 
-    package var isEmpty: Bool { single.isEmpty && ranges.isEmpty }
-
-    /// Whether the tick has its decision.
-    package func isDecided(_ nominal: Timestamp) -> Bool {
-        single[.tick(nominal)] != nil || ranges.contains { $0.contains(nominal) }
-    }
+    /// Whether a job did or will do the tick's work.
+    package func isRun(_ nominal: Timestamp) -> Bool { rows[.tick(nominal)]?.decision.isRun ?? false }
 
     /// The row under a key.
-    package subscript(key: TickKey) -> TickRecord? { single[key] }
+    package subscript(key: TickKey) -> TickRecord? { rows[key] }
 }
 
 extension ScheduleRecord {
     /// The span of nominal times whose rows a planner must know before it decides at `now`; `nil` for none, which is
     /// nearly always.
     package func spanToKnow(at now: Timestamp) -> ClosedRange<Timestamp>? {
-        let start = cursor > now + Self.clockTolerance ? now : cursor
-        return decidedThrough > start && decidedThrough > createdAt ? start...decidedThrough : nil
+        let isAhead = cursor > now + Self.clockTolerance
+        guard !isAhead, cursor < now, decidedThrough > cursor, decidedThrough > createdAt else { return nil }
+        return cursor...min(decidedThrough, now)
     }
 }

@@ -94,7 +94,7 @@ extension TickPlanner {
     /// Decides one tick by what the schedule's earlier jobs do.
     private mutating func decide(_ nominal: Timestamp, _ kind: TickKind) throws {
         record.decidedThrough = max(record.decidedThrough, nominal)
-        if known.isDecided(nominal) { return }
+        if known.isRun(nominal) { return }
         let isBusy = live > 0
         switch record.definition.policy.overlap {
         case .skip where isBusy: skip(nominal)
@@ -106,7 +106,7 @@ extension TickPlanner {
             queue(nominal)
         case .queueAll(let max) where isBusy || !record.queued.isEmpty:
             if record.queued.count < max { queue(nominal) } else { skip(nominal) }
-        default: try run(tick(nominal, kind))
+        default: try run(tick(nominal, kind), replaces: known[.tick(nominal)] != nil)
         }
     }
 
@@ -117,7 +117,7 @@ extension TickPlanner {
 
     private mutating func queue(_ nominal: Timestamp) {
         record.queued.append(nominal)
-        leave(nominal, as: .queued)
+        leave(nominal, as: .queued, replaces: known[.tick(nominal)] != nil)
     }
 
     private mutating func unqueue(_ count: Int) {

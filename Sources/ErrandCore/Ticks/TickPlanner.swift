@@ -94,7 +94,7 @@ package struct TickPlanner {
         record.unfinished = unfinished.isEmpty ? Array(record.unfinished.suffix(1)) : unfinished
     }
 
-    /// A cursor far ahead of the clock was set while the clock was wrong. What was decided meanwhile is known by its rows.
+    /// A cursor far ahead of the clock was set while the clock was wrong. What ran meanwhile is known by its rows.
     private mutating func setCursorRight() {
         if record.cursor > now + ScheduleRecord.clockTolerance { record.cursor = now }
     }

@@ -27,8 +27,8 @@ extension ManualClock {
         Issue.record("a thousand timers were not enough")
     }
 
-    /// Beats, maintenance and the fence always have a timer in the end, claims only while leases are trusted.
+    /// Beats, maintenance, the fence and schedules always have a timer in the end, claims only while leases are trusted.
     private func rest(of worker: Worker, _ others: Int) async {
-        await waitForTimers(atLeast: (worker.health.isReady ? 4 : 3) + others)
+        await waitForTimers(atLeast: (worker.health.isReady ? 5 : 4) + others)
     }
 }
