@@ -28,6 +28,8 @@ final class BackgroundMetrics: Sendable {
     static let nameLimit = 500
 
     private let factory: any MetricsFactory
+    /// Whether anybody collects. If not, nothing is looked up.
+    private let isHeard: Bool
     private let wait: CoreMetrics.Timer
     private let queued: Meter
     private let running: Meter
@@ -39,6 +41,7 @@ final class BackgroundMetrics: Sendable {
 
     init(factory: any MetricsFactory) {
         self.factory = factory
+        isHeard = !(factory is NOOPMetricsHandler)
         wait = CoreMetrics.Timer(label: "background_tasks_wait", dimensions: [], factory: factory)
         queued = Meter(label: "background_tasks_queued", dimensions: [], factory: factory)
         running = Meter(label: "background_tasks_running", dimensions: [], factory: factory)
@@ -47,9 +50,12 @@ final class BackgroundMetrics: Sendable {
         sharedWait = CoreMetrics.Timer(label: "shared_pool_wait", dimensions: [], factory: factory)
     }
 
-    func started(afterWait wait: Duration) { self.wait.recordNanoseconds(wait.nanoseconds) }
+    func started(afterWait wait: Duration) {
+        if isHeard { self.wait.recordNanoseconds(wait.nanoseconds) }
+    }
 
     func ended(name: String, outcome: BackgroundTaskOutcome, duration: Duration?) {
+        guard isHeard else { return }
         let handles = handles(for: name, outcome.label)
         handles.total.increment()
         if let duration { handles.duration.recordNanoseconds(duration.nanoseconds) }
@@ -74,6 +80,7 @@ final class BackgroundMetrics: Sendable {
 
     /// Steps, not levels: two threads that report at once cannot leave a wrong level behind.
     func changed(queued: Int, running: Int) {
+        guard isHeard else { return }
         step(self.queued, by: queued)
         step(self.running, by: running)
     }

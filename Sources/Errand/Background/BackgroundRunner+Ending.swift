@@ -10,42 +10,39 @@ extension BackgroundRunner {
         _ task: BackgroundTask,
         attempt: Int,
         _ result: Result<Void, any Error>,
-        duration: Duration
+        started: Duration
     ) {
         struct End {
             var ended: Ended?
             var retry: Duration?
             var error: (any Error)?
-            var timer: ClockTimer?
         }
         let now = clock.uptime
         let end: End = transact { state in
             guard let record = state.records[task.id], record.attempt == attempt else {
                 return (End(), Machine.Actions())
             }
-            state.records[task.id]?.timer = nil
-            state.records[task.id]?.swiftTask = nil
-            state.records[task.id]?.cancelReason = nil
-            let (outcome, kind) = self.outcome(of: result, record.cancelReason, task)
+            let reason = task.endAttempt()
+            let (outcome, kind) = self.outcome(of: result, reason, task)
             let (verdict, actions) = state.machine.ended(task.id, kind)
-            var end = End(timer: record.timer)
+            var end = End()
             if case .failed(let error) = outcome { end.error = error }
             switch verdict {
             case .ended:
-                end.ended = state.end(task, outcome, isLost: record.cancelReason == .shutdown && !outcome.isSuccess)
+                end.ended = state.end(task, outcome, isLost: reason == .shutdown && !outcome.isSuccess)
             case .retryLater:
-                end.retry = chance.draw { task.options.retry.backoff.wait(afterFailure: attempt, using: &$0) }
-                state.records[task.id]?.since = now + (end.retry ?? .zero)
+                let delay = chance.draw { task.options.retry.backoff.wait(afterFailure: attempt, using: &$0) }
+                end.retry = delay
+                state.records[task.id]?.rest(until: now + delay)
             case .lastChance:
                 end.retry = .zero
-                state.records[task.id]?.since = now
+                state.records[task.id]?.rest(until: now)
             case .unknown: break
             }
             return (end, actions)
         }
-        end.timer?.cancel()
         if let retry = end.retry { retryLater(task, attempt: attempt, after: retry, end.error) }
-        if let ended = end.ended { finish(ended, duration: duration) }
+        if let ended = end.ended { finish(ended, duration: now - started) }
     }
 
     /// What the result of an attempt means, given why it was cancelled, if it was.

@@ -44,7 +44,7 @@ extension BackgroundRunner {
             let answer = InlineAnswer()
             guard beginInline(task, attempt: attempt, answer) else { return nil }
             // Not on the task's own thread: it may not get one in time.
-            limit(task, attempt: attempt)
+            limit(task, attempt: attempt, at: clock.uptime)
             let running = Task.detached(executorPreference: executor(for: task), priority: task.priority) { [self] in
                 answer.give(await attemptBody(body, of: task, attempt: attempt, wait: .zero))
             }
@@ -83,10 +83,11 @@ extension BackgroundRunner {
         let (outcome, ended): (BackgroundTaskOutcome?, Ended?) = state.withLock { state in
             let record = state.records.removeValue(forKey: task.id)
             record?.timer?.cancel()
+            let reason = task.endAttempt()
             var (outcome, kind) = (BackgroundTaskOutcome.abandoned, Machine.Result.final)
-            if let result { (outcome, kind) = self.outcome(of: result, record?.cancelReason, task) }
+            if let result { (outcome, kind) = self.outcome(of: result, reason, task) }
             if kind == .failed && attempt < task.options.retry.maxAttempts && !isLastStep(state) { return (nil, nil) }
-            let isLost = record?.cancelReason == .shutdown && !outcome.isSuccess
+            let isLost = reason == .shutdown && !outcome.isSuccess
             return (outcome, state.end(task, outcome, isLost: isLost))
         }
         if let ended {

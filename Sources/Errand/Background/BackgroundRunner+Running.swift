@@ -11,12 +11,13 @@ extension BackgroundRunner {
     /// Runs an attempt as a task of its own.
     func launch(_ launch: Launch) {
         let (task, attempt, since) = (launch.task, launch.attempt, launch.since)
-        let swiftTask = Task.detached(executorPreference: executor(for: task), priority: task.priority) { [self] in
+        let swiftTask = Task.detached(executorPreference: executor(for: task, isPatient: true), priority: task.priority)
+        { [self] in
             let started = clock.uptime
             metrics.started(afterWait: started - since)
-            limit(task, attempt: attempt)
+            limit(task, attempt: attempt, at: started)
             let result = await attemptBody(launch.body, of: task, attempt: attempt, wait: started - since)
-            attemptEnded(task, attempt: attempt, result, duration: clock.uptime - started)
+            attemptEnded(task, attempt: attempt, result, started: started)
         }
         launched(swiftTask, task, attempt: attempt)
     }
@@ -24,17 +25,12 @@ extension BackgroundRunner {
     /// Writes down the Swift task of an attempt, for whoever is to cancel it, and does so if somebody has wanted
     /// it already.
     func launched(_ swiftTask: Task<Void, Never>, _ task: BackgroundTask, attempt: Int) {
-        let isCancelled = state.withLock { state in
-            guard state.records[task.id]?.attempt == attempt else { return false }
-            state.records[task.id]?.swiftTask = swiftTask
-            return state.records[task.id]?.cancelReason != nil
-        }
-        if isCancelled { cancelRunning(swiftTask, task, at: clock.uptime) }
+        if task.launched(swiftTask, attempt: attempt) { cancelRunning(swiftTask, task, at: clock.uptime) }
     }
 
     /// A lane of its own for each attempt, so that the watchdog can name the task.
-    func executor(for task: BackgroundTask) -> WorkLane? {
-        configuration.executor == .own ? WorkLane(name: task.name, pool: pool) : nil
+    func executor(for task: BackgroundTask, isPatient: Bool = false) -> WorkLane? {
+        configuration.executor == .own ? WorkLane(name: task.name, pool: pool, isPatient: isPatient) : nil
     }
 
     /// Runs the work with everything bound that was captured when the task was added.
@@ -98,26 +94,11 @@ extension BackgroundRunner {
 
     // MARK: Time
 
-    /// Sets the one timer of an attempt: first for being slow or timed out, whichever comes first.
-    func limit(_ task: BackgroundTask, attempt: Int) {
-        let timeout = task.options.timeout.limit(standard: configuration.timeout)
-        let slow = configuration.slowThreshold
-        if let timeout, timeout <= slow {
-            setTimer(task, attempt, timeout) { $0.timedOut(task, attempt: attempt, after: timeout) }
-        } else {
-            setTimer(task, attempt, slow) { runner in
-                task.logger.warning("background task is slow", metadata: runner.metadata(task))
-                guard let timeout else { return }
-                runner.setTimer(task, attempt, timeout - slow) { $0.timedOut(task, attempt: attempt, after: timeout) }
-            }
-        }
-    }
-
+    /// Sets the timer of a task between its attempts, or of the grace of one that was cancelled.
     func setTimer(
         _ task: BackgroundTask,
         _ attempt: Int,
         _ delay: Duration,
-        isGrace: Bool = false,
         _ action: @escaping @Sendable (BackgroundRunner) -> Void
     ) {
         // Numbered before it is made: it may fire, and set the next one, before it is written down.
@@ -128,10 +109,9 @@ extension BackgroundRunner {
         // The other one that is left over: the one before, or this one when it has fired already and set the next,
         // or when the attempt has ended meanwhile.
         let leftOver: ClockTimer? = state.withLock { state in
-            guard let record = state.records[task.id], record.attempt == attempt, record.timerNumber < number,
-                // An attempt may be cancelled before it has come to set its limits: the grace stands then.
-                isGrace || record.cancelReason == nil
-            else { return timer }
+            guard let record = state.records[task.id], record.attempt == attempt, record.timerNumber < number else {
+                return timer
+            }
             state.records[task.id]?.timer = timer
             state.records[task.id]?.timerNumber = number
             return record.timer
@@ -139,21 +119,10 @@ extension BackgroundRunner {
         leftOver?.cancel()
     }
 
-    private func timedOut(_ task: BackgroundTask, attempt: Int, after limit: Duration) {
-        let running: Task<Void, Never>? = state.withLock { state in
-            guard let record = state.records[task.id], record.attempt == attempt, state.isRunning(task.id),
-                record.cancelReason == nil
-            else { return nil }
-            state.records[task.id]?.cancelReason = .timeout
-            return record.swiftTask
-        }
-        if let running { cancelRunning(running, task, at: clock.uptime) }
-    }
-
     /// Cancels an attempt and, when it has not ended by the end of the grace, takes its slot away.
     func cancelRunning(_ running: Task<Void, Never>, _ task: BackgroundTask, at now: Duration) {
         let attempt = task.attempts
-        setTimer(task, attempt, configuration.cancellationGrace, isGrace: true) { $0.abandon(task, attempt: attempt) }
+        setTimer(task, attempt, configuration.cancellationGrace) { $0.abandon(task, attempt: attempt) }
         running.cancel()
     }
 
@@ -168,8 +137,7 @@ extension BackgroundRunner {
             guard state.records[task.id]?.attempt == attempt, let actions = state.machine.abandon(task.id) else {
                 return (nil, Machine.Actions())
             }
-            let isShutdown = state.records[task.id]?.cancelReason == .shutdown
-            return (state.end(task, .abandoned, isLost: isShutdown), actions)
+            return (state.end(task, .abandoned, isLost: task.endAttempt() == .shutdown), actions)
         }
         if let ended { tellAbandoned(ended) }
     }
@@ -186,13 +154,6 @@ extension BackgroundRunner {
 extension BackgroundTask {
     fileprivate func context(attempt: Int) -> BackgroundTaskContext {
         let (status, delivery) = scope?.state.withLock { ($0.status, $0.delivery) } ?? (nil, nil)
-        return BackgroundTaskContext(
-            id: id,
-            name: name,
-            attempt: attempt,
-            requestID: requestID,
-            status: status,
-            delivery: delivery
-        )
+        return BackgroundTaskContext(task: self, attempt: attempt, status: status, delivery: delivery)
     }
 }

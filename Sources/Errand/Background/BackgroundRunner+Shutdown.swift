@@ -129,9 +129,8 @@ extension BackgroundRunner: Service, StopsWithServer {
             let dropped = droppedIDs.compactMap { state.records[$0]?.task }
                 .compactMap { state.end($0, .dropped(.shutdown), isLost: true) }
             var running: [(Task<Void, Never>, BackgroundTask)] = []
-            for record in runningIDs.compactMap({ state.records[$0] }) + state.inline {
-                state.records[record.task.id]?.cancelReason = .shutdown
-                if let swiftTask = record.swiftTask { running.append((swiftTask, record.task)) }
+            for task in runningIDs.compactMap({ state.records[$0]?.task }) + state.inline.map(\.task) {
+                if let swiftTask = task.cancelAttempt(.shutdown) { running.append((swiftTask, task)) }
             }
             return ((dropped, running), actions)
         }

@@ -10,12 +10,7 @@ extension BackgroundRunner {
     typealias HoldID = BackgroundRunnerStateMachine.HoldID
     typealias Machine = BackgroundRunnerStateMachine
 
-    /// Why a running attempt was cancelled.
-    enum CancelReason {
-        case timeout
-        case handle
-        case shutdown
-    }
+    typealias CancelReason = BackgroundTask.CancelReason
 
     /// What wakes `run()`.
     enum ShutdownSignal {
@@ -31,13 +26,26 @@ extension BackgroundRunner {
         /// When it could have started, had there been a slot.
         var since: Duration
         var attempt = 0
-        var swiftTask: Task<Void, Never>?
         var timer: ClockTimer?
         /// So that a timer that fires before it is written down here cannot undo its successor.
         var timerNumber = 0
-        var cancelReason: CancelReason?
         /// Who waits for the attempt when it runs inline; see `runInline`.
         var inline: InlineAnswer?
+
+        /// The attempt has ended and another one is to come.
+        mutating func rest(until time: Duration) {
+            timer?.cancel()
+            timer = nil
+            since = time
+        }
+
+        /// Begins the next attempt; `nil` when the task has ended.
+        mutating func launch() -> Launch? {
+            guard let (body, attempt) = task.beginAttempt() else { return nil }
+            self.attempt = attempt
+            timer = nil
+            return Launch(task: task, body: body, attempt: attempt, since: since)
+        }
     }
 
     /// How an attempt that runs inline ended; `nil` when it ignored its cancellation.
@@ -100,6 +108,11 @@ extension BackgroundRunner {
         /// The tasks that run inline.
         var inline: [Record] { records.values.filter { $0.inline != nil }.sorted { $0.task.id < $1.task.id } }
 
+        /// Every task of which an attempt runs, in a slot or inline.
+        var runningTasks: [BackgroundTask] {
+            machine.runningTasks.compactMap { records[$0]?.task } + inline.map(\.task)
+        }
+
         /// Ends a task under the lock, so that a task added to follow it sees it either running or ended.
         mutating func end(_ task: BackgroundTask, _ outcome: BackgroundTaskOutcome, isLost: Bool = false) -> Ended? {
             let record = records.removeValue(forKey: task.id)
@@ -112,10 +125,7 @@ extension BackgroundRunner {
 
         /// Begins the next attempt of a task that was given a slot; `nil` when it has ended.
         private mutating func launch(_ id: TaskID) -> Launch? {
-            guard let record = records[id], let (body, attempt) = record.task.beginAttempt() else { return nil }
-            records[id]?.attempt = attempt
-            records[id]?.timer = nil
-            return Launch(task: record.task, body: body, attempt: attempt, since: record.since)
+            records[id]?.launch() ?? nil
         }
 
         /// Turns the machine's numbers into tasks and continuations.

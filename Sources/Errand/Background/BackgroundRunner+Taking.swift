@@ -120,9 +120,7 @@ extension BackgroundRunner {
         let now = clock.uptime
         let (running, ended): (Task<Void, Never>?, Ended?) = transact { state in
             if state.isRunning(task.id) {
-                if state.records[task.id]?.cancelReason == nil { state.records[task.id]?.cancelReason = .handle }
-                // Nil while it is being launched; the launch looks at the reason.
-                return ((state.records[task.id]?.swiftTask, nil), Machine.Actions())
+                return ((task.cancelAttempt(.handle), nil), Machine.Actions())
             }
             let actions = state.machine.remove(task.id) ?? Machine.Actions()
             state.pending.removeAll { $0.id == task.id }

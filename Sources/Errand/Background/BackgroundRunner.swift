@@ -56,6 +56,7 @@ public final class BackgroundRunner: Sendable {
     let jobs: BackgroundJobStore?
     let onFailure: (@Sendable (BackgroundTaskReport, any Error) -> Void)?
     let timerNumber = Atomic<Int>(0)
+    let limits = LimitTimer()
     let pool: ThreadPool
     let blockingPool: ThreadPool
     let probe: SharedPoolProbe?
@@ -151,7 +152,13 @@ public final class BackgroundRunner: Sendable {
                 metadata: [BackgroundLog.task: "\(name)", BackgroundLog.held: "\(held)"]
             )
         }
-        pool = ThreadPool(threads: configuration.executorThreads, name: "background", clock: clock, watch: watch)
+        pool = ThreadPool(
+            threads: configuration.executorThreads,
+            name: "background",
+            clock: clock,
+            watch: watch,
+            nap: .microseconds(200)
+        )
         blockingPool = ThreadPool(threads: configuration.blockingThreads, name: "blocking", clock: clock)
         probe = configuration.sharedPoolProbe.map { interval in
             SharedPoolProbe(clock: clock, interval: interval) { wait in

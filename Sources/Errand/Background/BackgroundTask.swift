@@ -29,16 +29,17 @@ final class BackgroundTask: Sendable {
     let trace: ServiceContext?
     let priority: TaskPriority
     let scope: BackgroundTasks?
-    let requestID: String?
 
-    private struct State {
+    struct State {
         var body: Body?
         var attempts = 0
+        /// Of the attempt that runs.
+        var attempt = Attempt()
         var outcome: BackgroundTaskOutcome?
         var waiters: [CheckedContinuation<BackgroundTaskOutcome, Never>] = []
     }
 
-    private let state: Mutex<State>
+    let state: Mutex<State>
 
     init(
         id: UInt64,
@@ -57,9 +58,11 @@ final class BackgroundTask: Sendable {
         self.trace = trace
         self.priority = priority
         self.scope = scope
-        requestID = logger[metadataKey: BackgroundLog.requestID].map { "\($0)" }
         state = Mutex(State(body: body))
     }
+
+    /// Made when somebody asks: most tasks end without that.
+    var requestID: String? { logger[metadataKey: BackgroundLog.requestID].map { "\($0)" } }
 
     var attempts: Int { state.withLock { $0.attempts } }
 
@@ -75,6 +78,7 @@ final class BackgroundTask: Sendable {
         state.withLock { state in
             guard let body = state.body else { return nil }
             state.attempts += 1
+            state.attempt = Attempt()
             return (body, state.attempts)
         }
     }

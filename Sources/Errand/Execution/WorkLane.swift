@@ -1,6 +1,8 @@
 // Errand: background work for Swift servers
 // SPDX-License-Identifier: Apache-2.0
 
+import Synchronization
+
 /// Runs the steps of tasks that come along lanes: a ``ThreadPool``, or a simulation in its place.
 package protocol LaneRunner: Sendable {
     /// Runs one step of a task, with `lane` as its executor.
@@ -19,10 +21,23 @@ package final class WorkLane: TaskExecutor {
     /// Whom to blame: the name of the job or the background task.
     package let name: String
     private let pool: any LaneRunner
+    /// Whether nobody waits for the next step.
+    private let isNextPatient: Atomic<Bool>
 
-    package init(name: String, pool: any LaneRunner) {
+    /// - Parameters:
+    ///   - name: Whom to blame.
+    ///   - pool: Runs the steps.
+    ///   - isPatient: Whether the first step may come a moment later, so that a thread takes several in one go. Who
+    ///     has started waits for what comes next.
+    package init(name: String, pool: any LaneRunner, isPatient: Bool = false) {
         self.name = name
         self.pool = pool
+        isNextPatient = Atomic(isPatient)
+    }
+
+    /// Whether the step that is put in the line now is patient.
+    func isPatient() -> Bool {
+        isNextPatient.load(ordering: .relaxed) && isNextPatient.exchange(false, ordering: .relaxed)
     }
 
     package func enqueue(_ job: consuming ExecutorJob) {

@@ -177,6 +177,32 @@ import Tracing
         #expect((error as? BackgroundError)?.code == .timedOut)
     }
 
+    @Test(
+        "Each of several attempts times out at its own time, whichever began first",
+        arguments: [[9, 3, 6], [3, 6, 9]]
+    )
+    func limits(seconds: [Int]) async throws {
+        let clock = clock
+        let tasks = tasks(runner())
+        let handles = seconds.map { seconds in
+            tasks.add("\(seconds)", concurrent: true, timeout: .seconds(seconds)) {
+                try await clock.sleep(for: .hours(seconds))
+            }
+        }
+        try await finish(tasks)
+        for seconds in seconds { await clock.waitForTimer(in: .hours(seconds)) }
+        for (handle, seconds) in zip(handles, seconds).sorted(by: { $0.1 < $1.1 }) {
+            clock.advance(by: .seconds(2))
+            #expect(handle.task.result == nil)
+            clock.advance(by: .seconds(1))
+            guard case .failed(let error) = await handle.outcome else {
+                Issue.record("\(seconds) not failed")
+                return
+            }
+            #expect((error as? BackgroundError)?.code == .timedOut)
+        }
+    }
+
     @Test("A task that is cancelled before it has set its limits loses its slot after the grace all the same")
     func lateLimit() async throws {
         let runner = runner()
@@ -188,7 +214,7 @@ import Tracing
         await started.wait()
         handle.cancel()
         // As if the attempt's own thread came to it only now.
-        runner.limit(handle.task, attempt: 1)
+        runner.limit(handle.task, attempt: 1, at: clock.uptime)
         clock.advance(by: runner.configuration.cancellationGrace)
         guard case .abandoned = await handle.outcome else {
             Issue.record("not abandoned")

@@ -71,6 +71,24 @@ import Testing
         #expect(names == ["lane-0", "lane-0"])
     }
 
+    @Test("Patient work begins although the other thread is held, and goes on as soon as it can", arguments: 0..<20)
+    func patience(_: Int) async {
+        let pool = ThreadPool(threads: 2, name: "patient", clock: clock, nap: .microseconds(200))
+        let gate = ThreadGate()
+        await hold(pool, with: gate)
+        for _ in 0..<10 {
+            let tasks = (0..<3)
+                .map { number in
+                    Task(executorPreference: WorkLane(name: "task", pool: pool, isPatient: true)) {
+                        await Task.yield()
+                        return number
+                    }
+                }
+            for (number, task) in tasks.enumerated() { #expect(await task.value == number) }
+        }
+        gate.open()
+    }
+
     @Test("A task whose pool was stopped still ends")
     func stoppedLane() async {
         let pool = ThreadPool(threads: 1, name: "gone", clock: clock)
