@@ -10,11 +10,12 @@ struct RequestFigures {
     let scale: Scale
 
     private enum Kind: CaseIterable {
-        case bare, none, one, three
+        case bare, bareTask, none, one, three
 
         var name: String {
             switch self {
             case .bare: "bare Hummingbird"
+            case .bareTask: "bare with Task {} per request"
             case .none: "no task"
             case .one: "1 task"
             case .three: "3 tasks"
@@ -24,10 +25,12 @@ struct RequestFigures {
         var tasks: Int {
             switch self {
             case .bare, .none: 0
-            case .one: 1
+            case .bareTask, .one: 1
             case .three: 3
             }
         }
+
+        var isBare: Bool { self == .bare || self == .bareTask }
     }
 
     func measure() async throws -> [Figure] {
@@ -39,12 +42,12 @@ struct RequestFigures {
             let bare = try await child.number("bare")
             let ours = try await child.number("ours")
             var (rates, tails, expected) = ([Kind: [Double]](), [Kind: [Double]](), 0)
-            let seconds = scale.isQuick ? 0.3 : 1.5
+            let seconds = scale.isQuick ? 0.2 : 0.5
             // The first stretch of each warms it up. Many short ones in turn: the machine is never the same for long.
-            for turn in 0...(scale.runs * 3) {
+            for turn in 0...(scale.runs * 9) {
                 for kind in Kind.allCases {
                     let load = LoadGenerator(
-                        port: kind == .bare ? bare : ours,
+                        port: kind.isBare ? bare : ours,
                         path: "/tasks/\(kind.tasks)",
                         connections: 32
                     )

@@ -12,6 +12,8 @@ import ServiceLifecycle
 import Synchronization
 
 /// Two servers on one event loop: bare Hummingbird, and the same routes with background tasks.
+///
+/// A task of bare Hummingbird is an unsupervised `Task`: the least that work after a response can cost.
 struct ServeChild: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "serve-child", shouldDisplay: false)
 
@@ -22,7 +24,9 @@ struct ServeChild: AsyncParsableCommand {
         let ran = RanTasks()
         let background = BackgroundRunner(logger: logger)
         let bare = Application(
-            router: router { _, _ in },
+            router: router { count, _ in
+                for _ in 0..<count { Task.detached { ran.add() } }
+            },
             configuration: ApplicationConfiguration(address: .hostname("127.0.0.1", port: 0)),
             onServerRunning: { Parent.tell("bare \($0.localAddress?.port ?? 0)") },
             eventLoopGroupProvider: .shared(group),
@@ -44,8 +48,19 @@ struct ServeChild: AsyncParsableCommand {
         await Parent.waitForEnd()
         await services.triggerGracefulShutdown()
         try await serving
+        // Nobody waits for those of bare Hummingbird.
+        await Self.settle(ran)
         Parent.tell("ran \(ran.count)")
         try await group.shutdownGracefully()
+    }
+
+    /// Waits until no more tasks end.
+    private static func settle(_ ran: RanTasks) async {
+        var last = -1
+        while last != ran.count {
+            last = ran.count
+            try? await Task.sleep(for: .milliseconds(100))
+        }
     }
 
     /// The same routes for both; `add` is all that differs.
