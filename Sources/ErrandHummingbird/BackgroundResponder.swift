@@ -35,7 +35,7 @@ public struct BackgroundResponder<Base: HTTPResponder>: HTTPResponder where Base
             do {
                 let response = try await base.respond(to: request, context: context)
                 // Not closed yet: its body may still add tasks while it is written.
-                if tasks.respondedIdly(status: response.status.code) { return response }
+                if tasks.respondedReadily(status: response.status.code) { return response }
                 return try await finish(response, tasks, isTold: true)
             } catch {
                 return try await finish(error, request, context, tasks, isTold: true)

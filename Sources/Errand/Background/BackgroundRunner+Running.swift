@@ -60,8 +60,8 @@ extension BackgroundRunner {
 
     private func withTaskSpan(_ task: BackgroundTask, attempt: Int, _ body: BackgroundTask.Body) async throws {
         if tracer == nil, InstrumentationSystem.instrument is NoOpInstrument {
-            // Nobody traces: what was captured is bound, and no span is made.
-            let context = configuration.trace == .child ? task.trace ?? .topLevel : .topLevel
+            // Nobody traces: what was captured, if anything was, is bound, and no span is made.
+            guard configuration.trace == .child, let context = task.trace else { return try await body() }
             return try await ServiceContext.$current.withValue(context) { try await body() }
         }
         let tracer = tracer ?? InstrumentationSystem.tracer

@@ -14,7 +14,12 @@ extension BackgroundRunner {
         if mode != .live { releaseReservation(batch.reserved) }
         switch mode.kind {
         case .live:
-            await takeLive(batch)
+            // Not in a function of its own: what follows is rare, and to await costs even when it does not suspend.
+            switch submit(batch, from: .connection) {
+            case .held(let hold): await wait(for: hold)
+            case .callerRuns: await runInline(batch.tasks)
+            default: break
+            }
         case .immediate(let rethrow):
             let errors = await runInline(batch.tasks)
             if rethrow, let error = errors.first { throw error }
@@ -22,14 +27,6 @@ extension BackgroundRunner {
             state.withLock { $0.pending += batch.tasks }
         case .discard:
             for task in batch.tasks { drop(task, .discarded, isLogged: false) }
-        }
-    }
-
-    private func takeLive(_ batch: BackgroundBatch) async {
-        switch submit(batch, from: .connection) {
-        case .held(let hold): await wait(for: hold)
-        case .callerRuns: await runInline(batch.tasks)
-        default: break
         }
     }
 

@@ -16,12 +16,15 @@ extension BackgroundTasks {
         }
     }
 
-    /// Keeps the status of the response that goes out, when there is nothing else to do before it does.
+    /// Keeps the status of the response that goes out, when there is nothing else to do before it does: no job is to be
+    /// stored, and tasks start after it.
     /// - Returns: `false`, and nothing has changed, when there is.
-    package func respondedIdly(status: Int) -> Bool {
-        state.withLock { state in
-            if state.isIdle { state.status = status }
-            return state.isIdle
+    package func respondedReadily(status: Int) -> Bool {
+        let startsTasksFirst = runner.runsBeforeResponse
+        return state.withLock { state in
+            let isReady = startsTasksFirst ? state.isIdle : state.staged.isEmpty
+            if isReady { state.status = status }
+            return isReady
         }
     }
 

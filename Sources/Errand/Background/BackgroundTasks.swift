@@ -38,7 +38,6 @@ public final class BackgroundTasks: Sendable {
         var isOverLimit = false
         var isLimitLogged = false
         var staged: [StagedJob] = []
-        var isFlushed = false
 
         /// Whether nothing was given to do.
         var isIdle: Bool { tasks.isEmpty && staged.isEmpty && !isOverLimit && reserved == 0 }
