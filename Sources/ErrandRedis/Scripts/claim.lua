@@ -1,8 +1,8 @@
 -- Makes due jobs ready, then starts ready ones by rank.
 -- ARGV: time, worker, limit, promotion limit, order (w weighted, s strict), bytes, number of names, number of queues, then
 -- each name with its version, then each queue with slots, weight and credit.
--- Answers: time, whether more is left, the next due time, the ids of late jobs, the credits, and for each job its id, head,
--- arguments, large payload and extras.
+-- Answers: time, whether more is left, the next due time, the ids of late jobs, the credits, for each job that has such its
+-- number, large payload and extras; and for each job its id, head and arguments.
 
 local worker, limit, budget = ARGV[2], tonumber(ARGV[3]), math.max(tonumber(ARGV[4]), 1)
 local order, most, nameCount, queueCount = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -48,17 +48,18 @@ local function nextQueue()
     return queues[chosen]
 end
 
-local list = {}
+holder = worker
+local list = newList()
 if queueCount == 1 then
     local queue = queues[1]
     local wanted = math.min(limit, queue.slots)
-    while #list < wanted do
+    while list.size < wanted do
         local entry = best(queue.lanes)
         if not entry then break end
         take(entry, list)
     end
 else
-    while #list < limit do
+    while list.size < limit do
         local queue = nextQueue()
         if not queue then break end
         take(best(queue.lanes), list)
@@ -70,36 +71,41 @@ end
 if patience == 0 then hasMore = true end
 
 -- Large payloads: what does not fit into one answer stays where it is.
-local answer, bytes = { '', '', '', '', '' }, 0
-for first = 1, #list, 50 do
-    local last, ids, apart = math.min(first + 49, #list), {}, {}
-    for index = first, last do ids[#ids + 1] = list[index].id end
-    local arguments = getAll(P .. 'a', ids)
+local arguments, bodies, bytes = {}, {}, 0
+for first = 1, list.size, 50 do
+    local last, some = math.min(first + 49, list.size), {}
+    for index = first, last do some[#some + 1] = list.ids[index] end
+    some = getAll(P .. 'a', some)
     for index = first, last do
-        local job = list[index]
-        job.arguments, job.body = arguments[index - first + 1] or '', ''
-        local flags = byte(job.head, 46)
-        if flags ~= 0 and has(flags, 64) then
-            local size = call('HSTRLEN', P .. 'b', job.id)
-            if index == 1 or bytes + size <= most then job.body = call('HGET', P .. 'b', job.id) or '' end
+        local text = some[index - first + 1] or ''
+        if has(list.fronts[index].flags, 64) then
+            local size = call('HSTRLEN', P .. 'b', list.ids[index])
+            if index == 1 or bytes + size <= most then bodies[index] = call('HGET', P .. 'b', list.ids[index]) end
             bytes = bytes + size
         end
-        bytes = bytes + #job.arguments
+        bytes = bytes + #text
         if index > 1 and bytes > most then
-            for index = #list, index, -1 do list[index] = nil end
+            drop(list, index)
             hasMore = true
             break
         end
+        arguments[index] = text
     end
-    if #list < last then break end
+    if list.size < last then break end
 end
-start(list, worker)
-local at = #answer
-for _, job in ipairs(list) do
-    local flags = byte(job.head, 46)
-    answer[at + 1], answer[at + 2], answer[at + 3], answer[at + 4] = job.id, job.head, job.arguments, job.body
-    answer[at + 5] = flags ~= 0 and has(flags, 2) and call('HGET', P .. 'x', job.id) or ''
-    at = at + 5
+start(list)
+
+-- What only few have goes apart: the number of the job, its large payload and its extras.
+local answer, others, at = { '', '', '', '', '', '' }, {}, 6
+for index = 1, list.size do
+    local id, flags = list.ids[index], list.fronts[index].flags
+    answer[at + 1], answer[at + 2], answer[at + 3] = id, list.heads[index], arguments[index]
+    at = at + 3
+    if flags ~= 0 and (has(flags, 64) or has(flags, 2)) then
+        local n = #others
+        others[n + 1], others[n + 2] = index, bodies[index] or ''
+        others[n + 3] = has(flags, 2) and call('HGET', P .. 'x', id) or ''
+    end
 end
 
 local nextDue
@@ -111,7 +117,7 @@ for _, queue in ipairs(queues) do
         if not nextDue or time < nextDue then nextDue = time end
     end
 end
-if #list > 0 or next(tallies) then writeCounts() end
+if list.size > 0 or next(tallies) then writeCounts() end
 
 local credits = {}
 for index, queue in ipairs(queues) do credits[index] = string.format('%.0f', queue.credit) end
@@ -120,4 +126,5 @@ answer[2] = hasMore and 1 or 0
 answer[3] = nextDue and string.format('%.0f', nextDue) or ''
 answer[4] = table.concat(late)
 answer[5] = table.concat(credits, ' ')
+answer[6] = others
 return answer

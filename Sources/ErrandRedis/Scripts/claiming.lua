@@ -23,7 +23,7 @@ local function promote(queue, budget)
         local state = isWhole(head) and byte(head, 1)
         if state == 1 or state == 2 then
             local kind = kindOf(head)
-            local key = lane(kind, unpackBytes('>I4', head, 118), byte(head, 47))
+            local key = lane(kind, unpackBytes('>I4', head, 110), byte(head, 47))
             lanes[key] = lanes[key] or {}
             table.insert(lanes[key], string.format('%.0f', unpackBytes('>i8', head, 48)))
             table.insert(lanes[key], due[index])
@@ -51,7 +51,7 @@ local function cursor(queue, names, versions, width)
                     local key = P .. 'l:' .. queue .. '\0' .. names[index] .. '\0' .. version .. '\0' .. priority
                     lanes[#lanes + 1] = {
                         key = key, queue = queue, name = names[index], word = version .. '.' .. priority .. ';',
-                        bias = priority * 300000000, from = 0, at = 1, size = 0, width = width, passed = 0, taken = {}, waits = {},
+                        bias = priority * 300000000, from = 0, at = 1, size = 0, width = width, passed = 0, taken = 0,
                     }
                 end
             end
@@ -60,12 +60,31 @@ local function cursor(queue, names, versions, width)
     return lanes
 end
 
--- The next member of a lane, read ahead in pieces; nil at its end.
-local function head(entry)
-    if entry.at <= entry.size then return true end
+-- What the first 46 places of a head say, which jobs that came in one state have in common: whether it can run, what there
+-- is about it elsewhere, and what stands there once it runs under a lease of `holder`.
+
+local fronts, holder = {}, NOBODY
+
+local function frontOf(text)
+    local front = sub(text, 1, 46)
+    local found = fronts[front]
+    if not found then
+        local flags = byte(front, 46) or 0
+        found = { isReady = byte(front, 1) == 3, flags = flags, isTimed = has(flags, 32), isNew = sub(front, 2, 9) == NONE }
+        fronts[front] = found
+        if found.isReady and #front == 46 then
+            local epoch, attempt = unpackBytes('>i8I4', front, 10)
+            found.running = '\4' .. instant(now) .. pack('>i8I4', epoch + 1, attempt + 1) .. holder .. sub(front, 38)
+        end
+    end
+    return found
+end
+
+-- The next members of a lane, read ahead in pieces; false at its end.
+local function readAhead(entry)
     if entry.isOver then return false end
-    local found = call('ZRANGE', entry.key, entry.from, entry.from + entry.width - 1, 'WITHSCORES')
-    local size = #found / 2
+    local members = call('ZRANGE', entry.key, entry.from, entry.from + entry.width - 1)
+    local size = #members
     if size < entry.width then entry.isOver = true end
     if entry.from == 0 and size == 0 then
         local known = call('HGET', P .. 'v:' .. entry.queue, entry.name) or ';'
@@ -78,121 +97,128 @@ local function head(entry)
         end
     end
     if size == 0 then return false end
+    local ids = {}
+    for index = 1, size do ids[index] = sub(members[index], 9) end
     entry.from, entry.at, entry.size = entry.from + size, 1, size
-    entry.members, entry.times, entry.ids = {}, {}, {}
-    for index = 1, size do
-        entry.members[index] = found[2 * index - 1]
-        entry.times[index] = tonumber(found[2 * index])
-        entry.ids[index] = sub(found[2 * index - 1], 9)
-    end
-    entry.heads = getAll(P .. 'j', entry.ids)
+    entry.members, entry.ids, entry.heads = members, ids, getAll(P .. 'j', ids)
     return true
 end
 
-local function isLate(text)
-    if not has(byte(text, 46), 32) then return false end
-    local startBy, deadline = sub(text, 72, 79), sub(text, 80, 87)
-    if startBy ~= NONE and sub(text, 2, 9) == NONE and unpackBytes('>i8', startBy) <= now then return true end
+local function isLate(text, isNew)
+    local startBy, deadline = sub(text, 64, 71), sub(text, 72, 79)
+    if startBy ~= NONE and isNew and unpackBytes('>i8', startBy) <= now then return true end
     return deadline ~= NONE and unpackBytes('>i8', deadline) <= now
 end
 
--- The lane whose next job goes first; late jobs on the way are noted for whoever expires them, and passed.
-local function best(lanes)
-    while true do
-        local chosen, rank
-        if #lanes == 1 then
-            local only = lanes[1]
-            if only.at <= only.size or head(only) then chosen = only end
-        end
-        for index = 1, #lanes > 1 and #lanes or 0 do
-            local entry = lanes[index]
-            if head(entry) then
-                local other = entry.times[entry.at] - entry.bias
-                local isEarlier = not chosen or other < rank
-                if chosen and other == rank then
-                    isEarlier = unpackBytes('>i8', entry.members[entry.at])
-                        < unpackBytes('>i8', chosen.members[chosen.at])
-                end
-                if isEarlier then chosen, rank = entry, other end
-            end
-        end
-        if not chosen then return nil end
-        local text = chosen.heads[chosen.at]
-        if not isWhole(text) or byte(text, 1) ~= 3 then
+-- Whether a lane has a job that can be taken: the one at `at`. Late jobs on the way are noted for whoever expires them, and
+-- passed.
+local function hasNext(entry)
+    while entry.at <= entry.size or readAhead(entry) do
+        local at = entry.at
+        local text = entry.heads[at]
+        local front = isWhole(text) and frontOf(text)
+        if not front or not front.isReady then
             -- Nothing that can run: out of the lane with it, where it would be met again and again.
-            call('ZREM', chosen.key, chosen.members[chosen.at])
-            chosen.at, chosen.from = chosen.at + 1, chosen.from - 1
+            call('ZREM', entry.key, entry.members[at])
+            entry.at, entry.from = at + 1, entry.from - 1
+        elseif not front.isTimed or not isLate(text, front.isNew) then
+            entry.front = front
+            return true
         else
-            if byte(text, 46) == 0 or not isLate(text) then return chosen end
-            if patience == 0 then return nil end
+            if patience == 0 then return false end
             patience = patience - 1
-            late[#late + 1] = chosen.ids[chosen.at]
-            chosen.at, chosen.passed = chosen.at + 1, chosen.passed + 1
+            late[#late + 1] = entry.ids[at]
+            entry.at, entry.passed = at + 1, entry.passed + 1
         end
     end
+    return false
 end
+
+-- The lane whose next job goes first.
+local function best(lanes)
+    if #lanes == 1 then return hasNext(lanes[1]) and lanes[1] or nil end
+    local chosen, rank
+    for index = 1, #lanes do
+        local entry = lanes[index]
+        if hasNext(entry) then
+            local other = unpackBytes('>i8', entry.heads[entry.at], 48) - entry.bias
+            local isEarlier = not chosen or other < rank
+            if chosen and other == rank then
+                isEarlier = unpackBytes('>i8', entry.members[entry.at]) < unpackBytes('>i8', chosen.members[chosen.at])
+            end
+            if isEarlier then chosen, rank = entry, other end
+        end
+    end
+    if patience == 0 then return nil end
+    return chosen
+end
+
+-- Jobs that were taken: for each its id, its head, what the front of it says, and its lane.
+
+local function newList() return { size = 0, ids = {}, heads = {}, fronts = {}, lanes = {} } end
 
 -- Takes the next job of a lane into a list.
 local function take(entry, list)
-    local at = entry.at
-    list[#list + 1] = { id = entry.ids[at], head = entry.heads[at], since = entry.times[at], lane = entry,
-        member = entry.members[at] }
-    entry.at = at + 1
+    local at, size = entry.at, list.size + 1
+    list.ids[size], list.heads[size], list.fronts[size], list.lanes[size] = entry.ids[at], entry.heads[at], entry.front, entry
+    list.size, entry.at = size, at + 1
 end
 
--- Starts jobs that were taken, under leases of `worker`.
-local function start(list, worker)
-    if #list == 0 then return end
-    local heads, ids, timed = {}, {}, {}
-    local instantNow = instant(now)
-    -- What is the same for many jobs is made once.
-    local leases, lastSince, lastWait = {}, nil, nil
-    for index, job in ipairs(list) do
-        local text = job.head
-        local before = sub(text, 10, 21)
-        local lease = leases[before]
-        if not lease then
-            local epoch, attempt = unpackBytes('>i8I4', before)
-            lease = '\4' .. instantNow .. pack('>i8I4', epoch + 1, attempt + 1) .. worker
-            leases[before] = lease
-        end
-        if byte(text, 117) == 1 and sub(text, 2, 9) == NONE then
-            local key = sub(text, 132 + unpackBytes('>I2', text, 130))
-            local entry = call('HGET', P .. 'u', key)
-            if entry and sub(entry, 1, 16) == job.id and sub(entry, 17, 32) == NOBODY then
-                call('HDEL', P .. 'u', key)
-                call('ZREM', P .. 'k', key)
-            end
-        end
-        local flags = byte(text, 46)
-        if flags ~= 0 and has(flags, 32) then timed[#timed + 1] = job.id end
-        job.head = lease .. sub(text, 38)
-        heads[2 * index - 1], heads[2 * index] = job.id, job.head
-        ids[index] = job.id
-        if not job.lane.kind then job.lane.kind = kindOf(text) end
-        if job.since ~= lastSince then lastSince, lastWait = job.since, bucket(now - job.since) end
-        local entry = job.lane
-        entry.waits[lastWait] = (entry.waits[lastWait] or 0) + 1
-        entry.taken[#entry.taken + 1] = job.member
+-- Leaves jobs where they are, from this one on.
+local function drop(list, from)
+    for index = list.size, from, -1 do
+        list.ids[index], list.heads[index], list.fronts[index], list.lanes[index] = nil, nil, nil, nil
     end
-    callAll('HSET', P .. 'j', heads, 2)
-    callAll('SADD', P .. 'h:' .. worker, ids, 1)
-    call('SADD', P .. 'h', worker)
+    list.size = from - 1
+end
+
+-- The key of a job whose key is free once it starts.
+local function freeKey(id, text)
+    local key = keyOf(text)
+    local entry = call('HGET', P .. 'u', key)
+    if entry and sub(entry, 1, 16) == id and sub(entry, 17, 32) == NOBODY then
+        call('HDEL', P .. 'u', key)
+        call('ZREM', P .. 'k', key)
+    end
+end
+
+-- Starts jobs that were taken, under leases of the holder; their heads are then those of running jobs.
+local function start(list)
+    if list.size == 0 then return end
+    local ids, heads, written, timed, groups, waits, since = list.ids, list.heads, {}, {}, {}, {}, {}
+    for index = 1, list.size do
+        local text, front, entry = heads[index], list.fronts[index], list.lanes[index]
+        if front.isNew and byte(text, 109) == 1 then freeKey(ids[index], text) end
+        if front.isTimed then timed[#timed + 1] = ids[index] end
+        if entry.taken == 0 then
+            entry.kind = kindOf(text)
+            groups[#groups + 1] = entry
+            waits[entry] = {}
+        end
+        entry.taken = entry.taken + 1
+        local runAt, waited = sub(text, 48, 55), waits[entry]
+        if not since[runAt] then since[runAt] = bucket(now - unpackBytes('>i8', runAt)) end
+        waited[since[runAt]] = (waited[since[runAt]] or 0) + 1
+        text = front.running .. sub(text, 47)
+        heads[index], written[2 * index - 1], written[2 * index] = text, ids[index], text
+    end
+    callAll('HSET', P .. 'j', written, 2)
+    callAll('SADD', P .. 'h:' .. holder, ids, 1)
+    call('SADD', P .. 'h', holder)
     if #timed > 0 then callAll('ZREM', P .. 'e', timed, 1) end
-    for _, job in ipairs(list) do
-        local entry = job.lane
-        if #entry.taken > 0 then
-            tally(entry.kind, 3, -#entry.taken)
-            tally(entry.kind, 4, #entry.taken)
-            count(entry.kind, 1, 0, #entry.taken)
-            for wait, times in pairs(entry.waits) do count(entry.kind, 9, wait, times) end
-            entry.waits = {}
-            if entry.passed == 0 then
-                call('ZREMRANGEBYRANK', entry.key, 0, #entry.taken - 1)
-            else
-                callAll('ZREM', entry.key, entry.taken, 1)
+    for _, entry in ipairs(groups) do
+        tally(entry.kind, 3, -entry.taken)
+        tally(entry.kind, 4, entry.taken)
+        count(entry.kind, 1, 0, entry.taken)
+        for wait, times in pairs(waits[entry]) do count(entry.kind, 9, wait, times) end
+        if entry.passed == 0 then
+            call('ZREMRANGEBYRANK', entry.key, 0, entry.taken - 1)
+        else
+            local members = {}
+            for index = 1, list.size do
+                if list.lanes[index] == entry then members[#members + 1] = sub(heads[index], -8) .. ids[index] end
             end
-            entry.taken = {}
+            callAll('ZREM', entry.key, members, 1)
         end
     end
 end

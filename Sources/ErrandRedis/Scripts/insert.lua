@@ -1,44 +1,48 @@
 -- Stores new jobs; starts those that an offer takes.
--- ARGV: time, origin, number of jobs, number of tags, offering worker or nothing; for each job its id, its wishes, the end
--- of its head, its arguments and its large payload; for each tag the tag and the job's number; then the offer: number of
--- names, of queues, each name with its version, each queue with its slots.
+-- ARGV: time, origin, number of jobs, number of tags, offering worker or nothing; groups of jobs of one kind that wish the
+-- same, each its wishes, what stands in its heads from the failures to the key, its ids in one piece, and for each job its
+-- arguments and, where the flags say so, its large payload; for each tag the tag and the job's number; then the offer: number
+-- of names, of queues, each name with its version, each queue with its slots.
 -- Wishes: flags, priority, and where there is more to say the kind of start (0 now, 1 after, 2 at), start, start-within,
 -- deadline and the time of the unique key.
 -- Answers: time, and a letter for each job: s stored, c stored and started, e there already or gone to another store, k its
 -- key is taken.
 
 local origin, n, tagCount, offering = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-local ids, place = {}, 6
-for index = 1, n do ids[index] = ARGV[place + 5 * (index - 1)] end
+local ids, groups, place = {}, {}, 6
+while #ids < n do
+    local some, first = ARGV[place + 2], #ids
+    for at = 1, #some, 16 do ids[#ids + 1] = sub(some, at, at + 15) end
+    local group = { wishes = ARGV[place], tail = ARGV[place + 1], first = first + 1, last = #ids, place = place + 3,
+        width = has(byte(ARGV[place], 1), 64) and 2 or 1 }
+    groups[#groups + 1] = group
+    place = group.place + (group.last - first) * group.width
+end
 
-local known, letters, seen, facts = getAll(P .. 'j', ids), {}, {}, {}
+local known, letters, seen = getAll(P .. 'j', ids), {}, {}
 local heads, arguments, bodies, names = {}, {}, {}, {}
-local groups, timed, touched, used = {}, {}, {}, {}
+local lanes, timed, touched = {}, {}, {}
 -- Numbers among the words of a command cost more than strings.
 local nowText = string.format('%.0f', now)
 local nowBytes = instant(now)
-local still = '\3' .. NONE .. string.rep('\0', 28) .. NONE
-local delayed = '\1' .. sub(still, 2)
+local still = NONE .. string.rep('\0', 28) .. NONE
 local sequence = call('INCRBY', P .. 'S', n) - n
 local stored = 0
-
--- What the end of a head says; the same for all jobs of a kind without unique keys.
-local function read(tail)
-    local found = facts[tail]
-    if found then return found end
-    local length = unpackBytes('>I2', tail, 43)
-    local kind = sub(tail, 45, 44 + length)
-    found = { kind = kind, queue = queueOf(kind), version = unpackBytes('>I4', tail, 31), scope = byte(tail, 30), lanes = {},
-        ready = 0, delayed = 0 }
-    if found.scope == 0 then
-        facts[tail] = found
-    else
-        found.key = sub(tail, 45 + length)
-    end
-    return found
-end
-
 local hasMoves = call('EXISTS', P .. 'D') == 1
+
+local digits = {}
+for value = 0, 255 do digits[value] = string.char(value) end
+local block, blockBytes
+
+-- The bytes of a job's sequence, of which most are those of the one before it.
+local function orderOf(number)
+    local low = number % 256
+    if number - low ~= block then
+        block = number - low
+        blockBytes = sub(pack('>i8', block), 1, 7)
+    end
+    return blockBytes .. digits[low]
+end
 
 local function isTaken(key)
     local entry = call('HGET', P .. 'u', key)
@@ -47,92 +51,77 @@ local function isTaken(key)
     return till == NONE or unpackBytes('>i8', till) > now or sub(entry, 17, 32) ~= NOBODY
 end
 
-for index = 1, n do
-    local at = place + 5 * (index - 1)
-    local id, wishes, tail = ids[index], ARGV[at + 1], ARGV[at + 2]
-    local fact = nil
-    if known[index] or seen[id] or hasMoves and call('ZSCORE', P .. 'D', id) then
-        letters[index] = 'e'
-    else
-        fact = read(tail)
-        if fact.key and isTaken(fact.key) then
-            letters[index] = 'k'
-            fact = nil
+-- When jobs of these wishes start and end.
+local function timesOf(wishes, scope)
+    local runAt, startBy, deadline, expires, ttl = now, NONE, NONE, nil, nil
+    if #wishes > 2 then
+        local how, when = byte(wishes, 3), unpackBytes('>i8', wishes, 4)
+        if how == 1 then runAt = math.max(now + when, now) elseif how == 2 then runAt = math.max(when, now) end
+        if sub(wishes, 12, 19) ~= NONE then
+            expires = now + unpackBytes('>i8', wishes, 12)
+            startBy = instant(expires)
         end
+        if sub(wishes, 20, 27) ~= NONE then
+            local time = now + unpackBytes('>i8', wishes, 20)
+            deadline = instant(time)
+            if not expires or time < expires then expires = time end
+        end
+        if scope == 3 then ttl = now + unpackBytes('>i8', wishes, 28) end
     end
-    if fact then
-        local flags, priority = byte(wishes, 1), byte(wishes, 2)
-        local runAt, startBy, deadline, ttl = now, NONE, NONE, nil
-        if #wishes > 2 then
-            local how, when = byte(wishes, 3), unpackBytes('>i8', wishes, 4)
-            if how == 1 then runAt = math.max(now + when, now) elseif how == 2 then runAt = math.max(when, now) end
-            local expires
-            if sub(wishes, 12, 19) ~= NONE then
-                expires = now + unpackBytes('>i8', wishes, 12)
-                startBy = instant(expires)
-            end
-            if sub(wishes, 20, 27) ~= NONE then
-                local time = now + unpackBytes('>i8', wishes, 20)
-                deadline = instant(time)
-                if not expires or time < expires then expires = time end
-            end
-            if expires then
-                timed[#timed + 1] = string.format('%.0f', expires)
-                timed[#timed + 1] = id
-            end
-            if fact.scope == 3 then ttl = now + unpackBytes('>i8', wishes, 28) end
-        end
-        local isReady = runAt <= now
-        local order = pack('>i8', sequence + index)
-        local member = order .. id
-        heads[2 * stored + 1] = id
-        heads[2 * stored + 2] = (isReady and still or delayed) .. (#wishes == 2 and wishes or sub(wishes, 1, 2)) .. (isReady and nowBytes or instant(runAt))
-            .. order .. nowBytes .. startBy .. deadline .. tail
-        arguments[2 * stored + 1], arguments[2 * stored + 2] = id, ARGV[at + 3]
-        names[2 * stored + 1], names[2 * stored + 2] = '0', id
-        if flags ~= 0 and has(flags, 64) then
-            bodies[#bodies + 1] = id
-            bodies[#bodies + 1] = ARGV[at + 4]
-        end
-        local key
-        if isReady then
-            key = fact.lanes[priority]
-            if not key then
-                key = lane(fact.kind, fact.version, priority)
-                fact.lanes[priority] = key
-            end
-        else
-            key = P .. 'd:' .. fact.queue
-            call('SADD', P .. 'q', fact.queue)
-        end
-        local group = groups[key]
-        if not group then
-            group = {}
-            groups[key] = group
-        end
-        group[#group + 1] = isReady and nowText or string.format('%.0f', runAt)
-        group[#group + 1] = member
-        if fact.key then
-            call('HSET', P .. 'u', fact.key, id .. NOBODY .. (ttl and instant(ttl) or NONE) .. (isReady and '\3' or '\1'))
-            if ttl then
-                call('ZADD', P .. 'k', string.format('%.0f', ttl), fact.key)
-            else
-                call('ZREM', P .. 'k', fact.key)
-            end
-        end
-        if isReady then fact.ready = fact.ready + 1 else fact.delayed = fact.delayed + 1 end
-        used[fact] = true
-        letters[index] = 's'
-        seen[id] = index
-        stored = stored + 1
-    end
+    return runAt, startBy, deadline, expires and string.format('%.0f', expires), ttl
 end
-place = place + 5 * n
-for fact in pairs(used) do
-    tally(fact.kind, 3, fact.ready)
-    tally(fact.kind, 1, fact.delayed)
-    count(fact.kind, 0, 0, fact.ready + fact.delayed)
-    touched[fact.queue] = true
+
+for _, group in ipairs(groups) do
+    local wishes, tail = group.wishes, group.tail
+    local length = unpackBytes('>I2', tail, 43)
+    local kind, scope = sub(tail, 45, 44 + length), byte(tail, 30)
+    local queue, key = queueOf(kind), scope ~= 0 and sub(tail, 45 + length)
+    local runAt, startBy, deadline, expires, ttl = timesOf(wishes, scope)
+    local isReady, before = runAt <= now, stored
+    local time = isReady and nowText or string.format('%.0f', runAt)
+    local front = (isReady and '\3' or '\1') .. still .. sub(wishes, 1, 2) .. (isReady and nowBytes or instant(runAt)) .. nowBytes
+        .. startBy .. deadline .. tail
+    local members, size = nil, 0
+    for index = group.first, group.last do
+        local id, at = ids[index], group.place + (index - group.first) * group.width
+        if known[index] or seen[id] or hasMoves and call('ZSCORE', P .. 'D', id) then
+            letters[index] = 'e'
+        elseif key and isTaken(key) then
+            letters[index] = 'k'
+        else
+            if not members then
+                local lane = isReady and lane(kind, unpackBytes('>I4', tail, 31), byte(wishes, 2)) or P .. 'd:' .. queue
+                if not isReady then call('SADD', P .. 'q', queue) end
+                members = lanes[lane] or {}
+                lanes[lane] = members
+                size = #members
+            end
+            stored = stored + 1
+            local order, last = orderOf(sequence + index), 2 * stored
+            heads[last - 1], heads[last] = id, front .. order
+            arguments[last - 1], arguments[last] = id, ARGV[at]
+            names[last - 1], names[last] = '0', id
+            members[size + 1], members[size + 2] = time, order .. id
+            size = size + 2
+            if group.width == 2 then bodies[#bodies + 1], bodies[#bodies + 2] = id, ARGV[at + 1] end
+            if expires then timed[#timed + 1], timed[#timed + 2] = expires, id end
+            if key then
+                call('HSET', P .. 'u', key, id .. NOBODY .. (ttl and instant(ttl) or NONE) .. (isReady and '\3' or '\1'))
+                if ttl then
+                    call('ZADD', P .. 'k', string.format('%.0f', ttl), key)
+                else
+                    call('ZREM', P .. 'k', key)
+                end
+            end
+            letters[index] = 's'
+            seen[id] = index
+        end
+    end
+    if stored > before then
+        tally(kind, isReady and 3 or 1, stored - before)
+        count(kind, 0, 0, stored - before)
+        touched[queue] = true
+    end
 end
 
 if stored > 0 then
@@ -140,7 +129,7 @@ if stored > 0 then
     callAll('HSET', P .. 'a', arguments, 2)
     if #bodies > 0 then callAll('HSET', P .. 'b', bodies, 2) end
     callAll('ZADD', P .. 'i', names, 2)
-    for key, members in pairs(groups) do callAll('ZADD', key, members, 2) end
+    for key, members in pairs(lanes) do callAll('ZADD', key, members, 2) end
     if #timed > 0 then callAll('ZADD', P .. 'e', timed, 2) end
 end
 for index = 1, tagCount do
@@ -151,8 +140,8 @@ end
 
 local started = 0
 if offering ~= '' and stored > 0 and call('HEXISTS', P .. 'w', offering) == 1 then
-    local nameCount, queueCount, versions, list = tonumber(ARGV[place]), tonumber(ARGV[place + 1]), {}, {}
-    names, place = {}, place + 2
+    local nameCount, queueCount, versions, list = tonumber(ARGV[place]), tonumber(ARGV[place + 1]), {}, newList()
+    names, place, holder = {}, place + 2, offering
     for index = 1, nameCount do
         names[index], versions[index] = ARGV[place], tonumber(ARGV[place + 1])
         place = place + 2
@@ -174,8 +163,8 @@ if offering ~= '' and stored > 0 and call('HEXISTS', P .. 'w', offering) == 1 th
             end
         end
     end
-    start(list, offering)
-    started = #list
+    start(list)
+    started = list.size
 end
 
 if stored > 0 then

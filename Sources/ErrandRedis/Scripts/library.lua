@@ -6,9 +6,10 @@
 --
 -- Places in a head, counted from 1; numbers are big-endian, an instant that is not there is NONE:
 --   1 state   2 startedAt   10 epoch   18 attempt   22 worker   38 finishedAt   46 flags   47 priority
---   48 runAt   56 sequence   64 createdAt   72 startBy   80 deadline   88 failures   92 crashes   96 releases
---   100 snoozes   104 run   108 revision   112 stamp   116 reason   117 scope   118 version   122 resultTTL
---   130 length of kind   132 kind (queue, NUL, name), then the unique key
+--   48 runAt   56 createdAt   64 startBy   72 deadline   80 failures   84 crashes   88 releases   92 snoozes
+--   96 run   100 revision   104 stamp   108 reason   109 scope   110 version   114 resultTTL
+--   122 length of kind   124 kind (queue, NUL, name), then the unique key, and in the last 8 places the sequence
+-- The sequence is last because what is in front of it is the same for jobs of a kind that are stored together.
 -- Flags: 1 held, 2 has extras, 4 attempts, 8 log, 16 checkpoints, 32 timed, 64 payload apart, 128 tags.
 -- States: 0 waiting, 1 scheduled, 2 retrying, 3 ready, 4 running, 5 succeeded, 6 failed, 7 cancelled, 8 expired, 9 skipped.
 -- Of moves there are the batch that is on its way (`X` says which, `X:pieces` is what is in it) and the sets `D` and `M`: jobs
@@ -124,7 +125,11 @@ local function lane(kind, version, priority)
 end
 
 local function kindOf(head)
-    return sub(head, 132, 131 + unpackBytes('>I2', head, 130))
+    return sub(head, 124, 123 + unpackBytes('>I2', head, 122))
+end
+
+local function keyOf(head)
+    return sub(head, 124 + unpackBytes('>I2', head, 122), -9)
 end
 
 local function queueOf(kind)

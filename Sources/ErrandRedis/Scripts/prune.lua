@@ -30,9 +30,9 @@ for index, id in ipairs(ids) do
                 at = at + 2 + length
             end
         end
-        if byte(head, 117) == 3 then
+        if byte(head, 109) == 3 then
             -- The key outlives its job, and says what became of it.
-            local unique = sub(head, 132 + unpackBytes('>I2', head, 130))
+            local unique = keyOf(head)
             local entry = call('HGET', P .. 'u', unique)
             if entry and sub(entry, 1, 16) == id then
                 call('HSET', P .. 'u', unique, sub(entry, 1, 40) .. string.char(state))

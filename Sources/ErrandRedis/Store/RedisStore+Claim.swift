@@ -8,7 +8,8 @@ import RedisWire
 extension RedisStore {
     /// Promotes and claims; see ``/ErrandCore/JobStore/claim(_:)``.
     ///
-    /// A claim of many jobs is several scripts one after the other.
+    /// A claim of many jobs is several scripts: one that finds out whether there are so many, and then the others, which
+    /// follow each other without waiting where one queue is asked.
     /// - Throws: ``/ErrandCore/StoreError`` with code `notFound` for a worker that is not registered or was declared dead.
     public func claim(_ request: ClaimRequest) async throws -> ClaimAnswer {
         try await perform { () throws(StoreError) in try await claimAll(request) }
@@ -16,40 +17,47 @@ extension RedisStore {
 
     private func claimAll(_ request: ClaimRequest) async throws(StoreError) -> ClaimAnswer {
         var queues = request.queues
-        var whole: ClaimAnswer?
-        var promotions = max(request.promotionLimit, 1)
-        while true {
-            let limit = max(request.limit - (whole?.jobs.count ?? 0), 0)
-            let wanted = min(limit, configuration.jobsPerScript)
-            let part: ClaimAnswer
+        let most = max(configuration.jobsPerScript, 1)
+        var limits = [min(max(request.limit, 0), most)]
+        var whole = try await claimSome(request, queues, limits: limits, promotions: max(request.promotionLimit, 1))
+        var last = whole
+        while whole.jobs.count < request.limit, last.jobs.count >= limits.reduce(0, +), last.hasMore {
+            for index in queues.indices {
+                let name = queues[index].name
+                queues[index].slots -=
+                    queues.count == 1 ? last.jobs.count : last.jobs.count { $0.record.queue == name }
+                queues[index].credit = last.credits[queues[index].name] ?? queues[index].credit
+            }
+            let rest = request.limit - whole.jobs.count
+            if queues.count == 1 {
+                let room = min(rest, queues[0].slots)
+                guard room > 0 else { break }
+                limits = stride(from: 0, to: room, by: most).map { min(most, room - $0) }
+            } else {
+                limits = [min(rest, most)]
+            }
             do throws(StoreError) {
-                part = try await claimSome(request, queues, limit: wanted, promotions: promotions)
+                last = try await claimSome(request, queues, limits: limits, promotions: 1)
             } catch {
                 // What was claimed already is delivered; the trouble shows again soon enough.
-                guard var whole else { throw error }
                 whole.hasMore = true
                 return whole
             }
-            promotions = 1
-            for index in queues.indices {
-                queues[index].slots -= part.jobs.count { $0.record.queue == queues[index].name }
-                queues[index].credit = part.credits[queues[index].name] ?? queues[index].credit
-            }
-            if whole == nil { whole = part } else { whole?.add(part) }
-            let isDone = limit <= wanted || part.jobs.count < wanted || !part.hasMore
-            if isDone, let whole { return whole }
+            whole.add(last)
         }
+        return whole
     }
 
+    /// Runs a script for each limit, one behind the other.
     private func claimSome(
         _ request: ClaimRequest,
         _ queues: [ClaimRequest.Queue],
-        limit: Int,
+        limits: [Int],
         promotions: Int
     ) async throws(StoreError) -> ClaimAnswer {
-        let answer = try await run(RedisScripts.claim, capacity: 1024) { command in
+        let answers = try await run(RedisScripts.claim, times: limits.count) { index, command in
             command.append(request.worker.bytes)
-            command.append(limit)
+            command.append(limits[index])
             command.append(promotions)
             command.append(request.order == .weighted ? "w" : "s")
             command.append(configuration.bytesPerScript)
@@ -66,20 +74,41 @@ extension RedisStore {
                 command.append(queue.credit)
             }
         }
-        guard answer.count >= 5, (answer.count - 5).isMultiple(of: 5) else { throw StoreError.oddAnswer }
+        var whole: ClaimAnswer?
+        for answer in answers {
+            let part = try await read(answer, of: request, queues)
+            if whole == nil { whole = part } else { whole?.add(part) }
+        }
+        guard let whole else { throw StoreError.oddAnswer }
+        return whole
+    }
+
+    /// What a script answered; sets aside what cannot be read, and expires what was too late.
+    private func read(
+        _ answer: [RESPValue],
+        of request: ClaimRequest,
+        _ queues: [ClaimRequest.Queue]
+    ) async throws(StoreError) -> ClaimAnswer {
+        guard answer.count >= 6, answer.count.isMultiple(of: 3) else { throw StoreError.oddAnswer }
         let now = try Self.instant(answer[0])
         var claim = ClaimAnswer(jobs: [], nextDue: nil, hasMore: answer[1].integer == 1, at: now)
         if let due = answer[2].text, !due.isEmpty { claim.nextDue = Timestamp(microseconds: Int64(due) ?? .max) }
         let credits = (answer[4].text ?? "").split(separator: " ")
         for (queue, credit) in zip(queues, credits) { claim.credits[queue.name] = Int(credit) ?? 0 }
-        claim.jobs.reserveCapacity(answer.count / 5)
+        let others = try ClaimExtras.all(in: answer[5])
+        claim.jobs.reserveCapacity(answer.count / 3)
         var unreadable: [JobID] = []
-        for index in stride(from: 5, to: answer.count, by: 5) {
+        for index in stride(from: 6, to: answer.count, by: 3) {
             guard let id = answer[index].buffer.flatMap({ JobID(bytes: $0.readableBytesView) }) else {
                 throw StoreError.oddAnswer
             }
             do throws(StoreError) {
-                let record = try Self.started(id, answer[(index + 1)...(index + 4)])
+                guard let head = answer[index + 1].buffer, let arguments = answer[index + 2].buffer else {
+                    throw StoreError.unreadable
+                }
+                let apart = others[index / 3 - 1]
+                let record =
+                    try StoredJob(id, head: head, arguments: arguments, body: apart?.body, extras: apart?.extras).record
                 let lease = Lease(job: id, worker: request.worker, epoch: record.epoch)
                 claim.jobs.append(ClaimedJob(lease: lease, record: record))
             } catch {
@@ -89,15 +118,6 @@ extension RedisStore {
         try await expire(ids(in: answer[3].buffer))
         for id in unreadable { try await setAside(id, heldBy: request.worker) }
         return claim
-    }
-
-    private static func started(_ id: JobID, _ fields: ArraySlice<RESPValue>) throws(StoreError) -> JobRecord {
-        let start = fields.startIndex
-        guard let head = fields[start].buffer, let arguments = fields[start + 1].buffer else {
-            throw StoreError.unreadable
-        }
-        let apart = fields[start + 2].buffer.flatMap { $0.readableBytes > 0 ? $0 : nil }
-        return try StoredJob(id, head: head, arguments: arguments, body: apart, extras: fields[start + 3].buffer).record
     }
 
     /// Jobs that were too late when a claim met them.
@@ -119,6 +139,24 @@ extension RedisStore {
             ids.append(JobID(high: high, low: low))
         }
         return ids
+    }
+}
+
+/// What only few of the jobs of a claim have.
+private struct ClaimExtras {
+    var body: ByteBuffer?
+    var extras: ByteBuffer?
+
+    /// By the number of the job, from 1.
+    static func all(in value: RESPValue) throws(StoreError) -> [Int: ClaimExtras] {
+        guard let words = value.elements, words.count.isMultiple(of: 3) else { throw StoreError.oddAnswer }
+        var all: [Int: ClaimExtras] = [:]
+        for index in stride(from: 0, to: words.count, by: 3) {
+            guard let number = words[index].integer else { throw StoreError.oddAnswer }
+            let body = words[index + 1].buffer.flatMap { $0.readableBytes > 0 ? $0 : nil }
+            all[Int(number)] = ClaimExtras(body: body, extras: words[index + 2].buffer)
+        }
+        return all
     }
 }
 

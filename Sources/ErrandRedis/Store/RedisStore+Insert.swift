@@ -69,13 +69,15 @@ extension RedisStore {
         }
     }
 
-    /// The ranges of jobs that share a script.
+    /// The ranges of jobs that share a script: of many jobs some, so that the server stores the first while the others are
+    /// written down.
     private func bites(of indices: [Int], _ jobs: [NewJob]) -> [Range<Int>] {
         var bites: [Range<Int>] = []
+        let most = min(configuration.jobsPerScript, max((indices.count + 3) / 4, 100))
         var (start, bytes) = (0, 0)
         for (position, index) in indices.enumerated() {
             let size = jobs[index].payload.bytes.count
-            let isFull = position - start >= configuration.jobsPerScript || bytes + size > configuration.bytesPerScript
+            let isFull = position - start >= most || bytes + size > configuration.bytesPerScript
             if position > start, isFull {
                 bites.append(start..<position)
                 (start, bytes) = (position, 0)
@@ -93,7 +95,14 @@ extension RedisStore {
         command.append(indices.reduce(0) { $0 + jobs[$1].tags.count })
         if let offer { command.append(offer.worker.bytes) } else { command.append("") }
         var scratch = ByteBuffer()
-        for index in indices { write(jobs[index], to: &command, using: &scratch) }
+        var group: InsertGroup?
+        for index in indices {
+            if group?.add(jobs[index]) != true {
+                group?.write(to: &command, using: &scratch)
+                group = InsertGroup(jobs[index])
+            }
+        }
+        group?.write(to: &command, using: &scratch)
         for (number, index) in indices.enumerated() {
             for tag in jobs[index].tags {
                 command.append(tag)
@@ -111,49 +120,5 @@ extension RedisStore {
             command.append(queue.rawValue)
             command.append(slots)
         }
-    }
-
-    private func write(_ job: NewJob, to command: inout RedisCommand, using scratch: inout ByteBuffer) {
-        let isApart = job.payload.bytes.count > JobArguments.longestInline
-        scratch.clear()
-        scratch.write(job.id)
-        command.append(scratch)
-
-        scratch.clear()
-        var flags = JobHead.Flags()
-        if job.startWithin != nil || job.deadline != nil { flags.insert(.timed) }
-        if isApart { flags.insert(.bodyApart) }
-        if !job.tags.isEmpty { flags.insert(.tags) }
-        scratch.writeMultipleIntegers(flags.rawValue, UInt8(job.priority.level))
-        if job.start != .now || flags.contains(.timed) || job.unique?.scope.ttl != nil {
-            writeWishes(of: job, to: &scratch)
-        }
-        command.append(scratch)
-
-        scratch.clear()
-        JobHead.writeTail(of: job, to: &scratch)
-        command.append(scratch)
-
-        scratch.clear()
-        JobArguments(job).write(to: &scratch)
-        if isApart {
-            command.append(scratch)
-            command.append(job.payload.bytes)
-        } else {
-            scratch.writeBytes(job.payload.bytes)
-            command.append(scratch)
-            command.append("")
-        }
-    }
-
-    private func writeWishes(of job: NewJob, to buffer: inout ByteBuffer) {
-        switch job.start {
-        case .now: buffer.writeMultipleIntegers(UInt8(0), Int64(0))
-        case .after(let delay): buffer.writeMultipleIntegers(UInt8(1), delay.wholeMicroseconds)
-        case .at(let instant): buffer.writeMultipleIntegers(UInt8(2), instant.microseconds)
-        }
-        buffer.write(job.startWithin)
-        buffer.write(job.deadline)
-        buffer.write(job.unique?.scope.ttl)
     }
 }

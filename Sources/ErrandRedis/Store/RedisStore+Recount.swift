@@ -19,8 +19,8 @@ extension RedisStore {
                 for row in rows {
                     guard let head = Optional(row.head), head.readableBytes > 131,
                         let state = head.getInteger(at: head.readerIndex, as: UInt8.self), state < 10,
-                        let length = head.getInteger(at: head.readerIndex + 129, as: UInt16.self),
-                        let kind = head.getString(at: head.readerIndex + 131, length: Int(length))
+                        let length = head.getInteger(at: head.readerIndex + JobHead.kindPlace, as: UInt16.self),
+                        let kind = head.getString(at: head.readerIndex + JobHead.kindPlace + 2, length: Int(length))
                     else { continue }
                     exact[kind, default: [Int](repeating: 0, count: 10)][Int(state)] += 1
                 }

@@ -62,8 +62,10 @@ extension RedisStore {
 
     /// Queue and name as the scripts find them.
     private static func kind(in head: ByteBuffer) -> ByteBuffer? {
-        guard let length = head.getInteger(at: head.readerIndex + 129, as: UInt16.self) else { return nil }
-        return head.getSlice(at: head.readerIndex + 131, length: Int(length))
+        guard let length = head.getInteger(at: head.readerIndex + JobHead.kindPlace, as: UInt16.self) else {
+            return nil
+        }
+        return head.getSlice(at: head.readerIndex + JobHead.kindPlace + 2, length: Int(length))
     }
 }
 

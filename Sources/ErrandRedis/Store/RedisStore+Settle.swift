@@ -42,20 +42,22 @@ extension RedisStore {
                 others.append(index)
             }
         }
-        let bites = plain.bites(of: configuration.jobsPerScript)
+        let bites = plain.bites(of: configuration.jobsPerScript).map { SettleGroup.all($0, of: settlements) }
         let said =
             bites.isEmpty
             ? []
             : try await run(RedisScripts.settle, times: bites.count) { bite, command in
                 command.append(origin)
-                for index in bites[bite] { settlements[index].write(to: &command) }
+                var scratch = ByteBuffer()
+                for group in bites[bite] { group.write(of: settlements, to: &command, using: &scratch) }
             }
         var finished: [JobID] = []
         for (bite, answer) in zip(bites, said) {
-            guard answer.count == 2, let letters = answer[1].buffer, letters.readableBytes == bite.count else {
+            let indices = bite.flatMap { $0.indices }
+            guard answer.count == 2, let letters = answer[1].buffer, letters.readableBytes == indices.count else {
                 throw StoreError.oddAnswer
             }
-            for (index, letter) in zip(bite, letters.readableBytesView) {
+            for (index, letter) in zip(indices, letters.readableBytesView) {
                 switch letter {
                 case UInt8(ascii: "a"):
                     answers[index] = .applied(.succeeded)
@@ -100,18 +102,6 @@ extension Settlement {
     /// Whether it may be one of those that a script ends.
     fileprivate var isPlain: Bool {
         if case .succeeded = outcome { followUps.isEmpty } else { false }
-    }
-
-    fileprivate func write(to command: inout RedisCommand) {
-        var right = ByteBuffer()
-        right.reserveCapacity(44)
-        right.write(lease.job)
-        right.writeInteger(lease.epoch)
-        // As it stands in a head that the script can end: in its first attempt.
-        right.writeInteger(UInt32(1))
-        right.writeBytes(lease.worker.bytes)
-        command.append(right)
-        if case .succeeded(let result?) = outcome { command.append(result.storedBytes) } else { command.append("") }
     }
 }
 

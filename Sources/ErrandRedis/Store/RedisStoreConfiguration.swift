@@ -20,8 +20,8 @@ public struct RedisStoreConfiguration: Sendable {
     public var commandsInFlight = 1024
 
     /// The most jobs that one script stores, starts or ends; larger calls use several, so that the server is never kept from
-    /// others for more than some milliseconds. 200.
-    public var jobsPerScript = 200
+    /// others for more than some milliseconds. 500.
+    public var jobsPerScript = 500
 
     /// The most bytes of jobs that one script stores or reads; one job may be larger. 4 MiB.
     public var bytesPerScript = 4 << 20

@@ -26,7 +26,10 @@ struct JobHead: Equatable {
     /// Raised by every change decided outside of a script, so that two of them cannot pass unseen.
     var stamp: UInt32
 
-    /// The bytes from `failures` on, which are the same for all new jobs of a kind that have no unique key.
+    /// Where the length of the kind stands.
+    static let kindPlace = 121
+
+    /// The bytes from `failures` to the unique key, which are the same for all new jobs of a kind that have no such key.
     static func writeTail(of job: NewJob, to buffer: inout ByteBuffer) {
         buffer.writeRepeatingByte(0, count: 16)
         buffer.writeMultipleIntegers(UInt32(1), UInt32(1), UInt32(0), UInt8(0))
@@ -63,7 +66,7 @@ struct JobHead: Equatable {
         }
         buffer.write(record.finishedAt)
         buffer.writeMultipleIntegers(flags.rawValue, UInt8(record.priority.level))
-        buffer.writeMultipleIntegers(record.runAt.microseconds, sequence, record.createdAt.microseconds)
+        buffer.writeMultipleIntegers(record.runAt.microseconds, record.createdAt.microseconds)
         buffer.write(record.startBy)
         buffer.write(record.deadline)
         buffer.writeMultipleIntegers(UInt32(clamping: record.failures), UInt32(clamping: record.crashes))
@@ -73,6 +76,7 @@ struct JobHead: Equatable {
         buffer.writeMultipleIntegers(reason, record.unique?.scope.number ?? 0, UInt32(clamping: record.payload.version))
         buffer.writeInteger(record.resultTTL.wholeMicroseconds)
         Self.writeKind(record.queue, record.name, record.unique, to: &buffer)
+        buffer.writeInteger(sequence)
         return buffer
     }
 }
@@ -110,7 +114,6 @@ struct StoredJob {
         let flags = JobHead.Flags(rawValue: try buffer.number())
         let priority = JobPriority(Int(try buffer.number(UInt8.self)))
         let runAt = try buffer.instant()
-        let sequence = try buffer.number(Int64.self)
         let createdAt = try buffer.instant()
         let (startBy, deadline) = (try buffer.optionalInstant(), try buffer.optionalInstant())
         let (failures, crashes) = (try buffer.count(), try buffer.count())
@@ -125,6 +128,8 @@ struct StoredJob {
         guard let words = buffer.readSlice(length: kind),
             let split = words.readableBytesView.firstIndex(of: 0)
         else { throw StoreError.unreadable }
+        guard let key = buffer.readSlice(length: max(buffer.readableBytes - 8, 0)) else { throw StoreError.unreadable }
+        let sequence = try buffer.number(Int64.self)
         let queue = String(decoding: words.readableBytesView[..<split], as: UTF8.self)
         let name = String(decoding: words.readableBytesView[(split + 1)...], as: UTF8.self)
         let facts = try JobArguments(reading: &asked)
@@ -139,7 +144,7 @@ struct StoredJob {
             timeout: facts.timeout,
             retry: facts.retry,
             crashesAllowed: facts.crashesAllowed,
-            unique: try facts.rule(scope, key: buffer),
+            unique: try facts.rule(scope, key: key),
             tags: facts.tags,
             headers: facts.headers,
             trace: facts.trace,

@@ -22,16 +22,14 @@ extension RedisClient {
         var missing = Array(0..<times)
         for _ in 0..<3 where !missing.isEmpty {
             let digest = try await digest(of: script)
-            var commands: [RedisCommand] = []
-            for index in missing {
+            let got = try await send(missing.count) { place in
                 var command = RedisCommand(capacity: 4096)
                 command.append(digest == nil ? "EVAL" : "EVALSHA")
                 command.append(digest ?? script.source)
                 command.append(keys)
-                arguments(index, &command)
-                commands.append(command)
+                arguments(missing[place], &command)
+                return command
             }
-            let got = try await send(commands)
             var forgotten: [Int] = []
             for (index, answer) in zip(missing, got) {
                 answers[index] = answer

@@ -74,11 +74,16 @@ public final class RedisClient: Sendable {
     /// Sends commands one behind the other and waits for all answers; an error of one of them is its answer.
     /// - Throws: ``RedisError`` when an answer is missing.
     public func send(_ commands: [RedisCommand]) async throws(RedisError) -> [RESPValue] {
-        guard !commands.isEmpty else { return [] }
+        try await send(commands.count) { commands[$0] }
+    }
+
+    /// Sends commands one behind the other and waits for all answers; the first is on its way while the others are made.
+    func send(_ count: Int, _ make: (Int) -> RedisCommand) async throws(RedisError) -> [RESPValue] {
+        guard count > 0 else { return [] }
         let answers = await withCheckedContinuation { (continuation: CheckedContinuation<[Answer], Never>) in
-            let gathered = Gathered(count: commands.count) { continuation.resume(returning: $0) }
-            for (index, command) in commands.enumerated() {
-                submit(command) { gathered.put($0, at: index) }
+            let gathered = Gathered(count: count) { continuation.resume(returning: $0) }
+            for index in 0..<count {
+                submit(make(index)) { gathered.put($0, at: index) }
             }
         }
         var values: [RESPValue] = []

@@ -90,14 +90,13 @@ struct PlainRedis: PlainJobs {
                 index,
                 command in
                 start(&command, at: now)
-                for place in (first + index * batch)..<min(first + (index + 1) * batch, first + count) {
-                    command.append(ids[place])
-                    PlainRedisHead.write(at: now, place: place, to: &scratch)
-                    command.append(scratch)
-                    command.append(arguments)
-                    PlainRedisHead.writeMember(ids[place], place: place, to: &scratch)
-                    command.append(scratch)
-                }
+                let places = (first + index * batch)..<min(first + (index + 1) * batch, first + count)
+                PlainRedisHead.write(at: now, to: &scratch)
+                command.append(scratch)
+                scratch.clear()
+                for place in places { scratch.writeBytes(ids[place]) }
+                command.append(scratch)
+                for _ in places { command.append(arguments) }
             }
         stored += count
     }
@@ -115,7 +114,10 @@ struct PlainRedis: PlainJobs {
         guard !jobs.isEmpty else { return 0 }
         let answer = try await client.run(PlainRedisScripts.finish, keys: 1, capacity: 32 * jobs.count) { command in
             start(&command, at: SystemClock.shared.now)
-            for job in jobs { command.append(job) }
+            var some = ByteBuffer()
+            some.reserveCapacity(16 * jobs.count)
+            for job in jobs { some.writeImmutableBuffer(job) }
+            command.append(some)
         }
         return Int(answer.integer ?? 0)
     }

@@ -5,20 +5,20 @@ import RedisWire
 
 /// The three scripts in a job's life on the store's keys, each with the counts that belong to them.
 enum PlainRedisScripts {
-    /// For each job its id, head, arguments and member of the lane.
+    /// What their heads have in common, their ids in one piece, and the arguments of each.
     static let insert = make(
         "plain-insert",
         """
-        local heads, arguments, names, members, n = {}, {}, {}, {}, 0
-        for at = 4, #ARGV, 4 do
-            local id = ARGV[at]
-            heads[2 * n + 1], heads[2 * n + 2] = id, ARGV[at + 1]
-            arguments[2 * n + 1], arguments[2 * n + 2] = id, ARGV[at + 2]
-            names[2 * n + 1], names[2 * n + 2] = '0', id
-            members[2 * n + 1], members[2 * n + 2] = now, ARGV[at + 3]
-            n = n + 1
+        local heads, arguments, names, members, head, some = {}, {}, {}, {}, ARGV[4], ARGV[5]
+        local n = #ARGV - 5
+        local place = call('INCRBY', P .. 'S', n) - n
+        for at = 1, n do
+            local id, order = string.sub(some, 16 * at - 15, 16 * at), struct.pack('>i8', place + at)
+            heads[2 * at - 1], heads[2 * at] = id, head .. order
+            arguments[2 * at - 1], arguments[2 * at] = id, ARGV[at + 5]
+            names[2 * at - 1], names[2 * at] = '0', id
+            members[2 * at - 1], members[2 * at] = now, order .. id
         end
-        call('INCRBY', P .. 'S', n)
         call('HSET', P .. 'j', unpack(heads))
         call('HSET', P .. 'a', unpack(arguments))
         call('ZADD', P .. 'i', unpack(names))
@@ -57,12 +57,12 @@ enum PlainRedisScripts {
         """
     )
 
-    /// The ids; answers with how many it held.
+    /// The ids in one piece; answers with how many it held.
     static let finish = make(
         "plain-finish",
         """
-        local ids, written, ended = {}, {}, {}
-        for at = 4, #ARGV do ids[at - 3] = ARGV[at] end
+        local ids, written, ended, some = {}, {}, {}, ARGV[4]
+        for at = 1, #some, 16 do ids[#ids + 1] = string.sub(some, at, at + 15) end
         local heads, n, time = call('HMGET', P .. 'j', unpack(ids)), 0, struct.pack('>i8', now)
         for at = 1, #ids do
             local head = heads[at]
@@ -81,7 +81,7 @@ enum PlainRedisScripts {
         tally(5, n)
         count('2:0', n)
         count('10:0', n)
-        say('f' .. worker .. table.concat(ids))
+        say('f' .. worker .. some)
         return n
         """
     )
