@@ -30,20 +30,6 @@ local sequence = call('INCRBY', P .. 'S', n) - n
 local stored = 0
 local hasMoves = call('EXISTS', P .. 'D') == 1
 
-local digits = {}
-for value = 0, 255 do digits[value] = string.char(value) end
-local block, blockBytes
-
--- The bytes of a job's sequence, of which most are those of the one before it.
-local function orderOf(number)
-    local low = number % 256
-    if number - low ~= block then
-        block = number - low
-        blockBytes = sub(pack('>i8', block), 1, 7)
-    end
-    return blockBytes .. digits[low]
-end
-
 local function isTaken(key)
     local entry = call('HGET', P .. 'u', key)
     if not entry or #entry < 41 then return false end
@@ -97,7 +83,7 @@ for _, group in ipairs(groups) do
                 size = #members
             end
             stored = stored + 1
-            local order, last = orderOf(sequence + index), 2 * stored
+            local order, last = pack('>i8', sequence + index), 2 * stored
             heads[last - 1], heads[last] = id, front .. order
             arguments[last - 1], arguments[last] = id, ARGV[at]
             names[last - 1], names[last] = '0', id

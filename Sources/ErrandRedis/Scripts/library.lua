@@ -91,13 +91,13 @@ local function writeCounts()
     for field, change in pairs(tallies) do
         if change ~= 0 and call('HINCRBY', P .. 'c', field, change) == 0 then call('HDEL', P .. 'c', field) end
     end
-    local minute
-    for field, times in pairs(counters) do
-        if not minute then
-            minute = string.format('%.0f', floor(now / 60000000))
-            call('ZADD', P .. 'm', minute, minute)
+    if next(counters) then
+        local minute, isNew = string.format('%.0f', floor(now / 60000000)), false
+        for field, times in pairs(counters) do
+            if call('HINCRBY', P .. 'm:' .. minute, field, times) == times then isNew = true end
         end
-        call('HINCRBY', P .. 'm:' .. minute, field, times)
+        -- A minute that is not yet known has no counter either.
+        if isNew then call('ZADD', P .. 'm', minute, minute) end
     end
     call('INCR', P .. 'V')
 end

@@ -30,7 +30,7 @@ local function frontOf(head)
         found = { runs = byte(front, 1) == 4, right = sub(front, 10, 37), times = 0 }
         if found.runs then
             found.isSimple = not (has(flags, 2) or has(flags, 4) or has(flags, 16))
-            found.ran = isWhole(head) and bucket(now - unpackBytes('>i8', front, 2))
+            found.ran = #front == 46 and bucket(now - unpackBytes('>i8', front, 2))
             found.ended = '\5' .. sub(front, 2, 37) .. nowBytes .. sub(front, 46)
         end
         fronts[front] = found

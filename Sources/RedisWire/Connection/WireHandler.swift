@@ -33,6 +33,9 @@ final class WireHandler: ChannelInboundHandler {
     private var hasEnded = false
     private var rest = ByteBuffer()
 
+    /// The beginning of a value that is cheaper to copy than to add to, in bytes.
+    private static let shortRest = 4096
+
     init(_ configuration: RedisConfiguration, user: any WireUser, clock: any ErrandClock) {
         self.user = user
         self.clock = clock
@@ -64,6 +67,12 @@ final class WireHandler: ChannelInboundHandler {
         var incoming = unwrapInboundIn(data)
         if rest.readableBytes == 0 {
             rest = incoming
+        } else if rest.readableBytes < Self.shortRest {
+            // What was read before shares its bytes with answers: to grow it would be to copy those, too.
+            var joined = context.channel.allocator.buffer(capacity: rest.readableBytes + incoming.readableBytes)
+            joined.writeBuffer(&rest)
+            joined.writeBuffer(&incoming)
+            rest = joined
         } else {
             rest.writeBuffer(&incoming)
         }

@@ -6,9 +6,11 @@ import NIOCore
 import RedisWire
 
 /// Jobs as minimal scripts on Redis, through the client that the store uses too: the same keys and values of the same
-/// length, nothing looked at but the fence. One connection for each process that is measured beside it.
+/// length, nothing looked at but the fence. For each process that is measured beside it one connection, and one on which it
+/// is told of changes.
 struct PlainRedis: PlainJobs {
     private let clients: [RedisClient]
+    private let subscribers: [RedisSubscriber]
     private let prefix: String
     private let worker: [UInt8]
     private let ids: [[UInt8]]
@@ -25,7 +27,15 @@ struct PlainRedis: PlainJobs {
         ids = (0..<count).map { _ in Chance.system.jobID(at: clock.now).bytes }
         worker = Chance.system.jobID(at: clock.now).bytes
         prefix = "{errand:\(target.space)}:"
-        clients = try (0..<connections).map { _ in try Self.client(target.address) }
+        let clients = try (0..<connections).map { _ in try Self.client(target.address) }
+        let (heard, hears) = AsyncStream.makeStream(of: Void.self)
+        subscribers = clients.map { [prefix] client in
+            RedisSubscriber([prefix + "wake"], beside: client) { if case .began = $0 { hears.yield() } }
+        }
+        self.clients = clients
+        for subscriber in subscribers { subscriber.start() }
+        var waiting = heard.makeAsyncIterator()
+        for _ in subscribers { await waiting.next() }
     }
 
     static func client(_ address: String) throws -> RedisClient {
@@ -36,6 +46,7 @@ struct PlainRedis: PlainJobs {
     }
 
     func close() async {
+        for subscriber in subscribers { await subscriber.close() }
         for client in clients { await client.close() }
     }
 
