@@ -87,7 +87,10 @@ public struct PostgresConfiguration: Sendable {
         PostgresLink.Target(
             address: address,
             patience: statementTimeout + .seconds(5),
-            greeting: [limits.map { "SET \($0.name) = \($0.milliseconds)" }.joined(separator: "; ")]
+            // Statements about arrays look dear to the planner and are not: compiling them would be.
+            greeting: [
+                (limits.map { "SET \($0.name) = \($0.milliseconds)" } + ["SET jit = off"]).joined(separator: "; ")
+            ]
         )
     }
 }

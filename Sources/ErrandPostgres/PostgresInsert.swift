@@ -24,7 +24,7 @@ struct PostgresInsert {
     ) {
         self.init(
             jobs,
-            lanes: jobs.map { lanes.number(of: $0.laneKey) ?? 0 },
+            lanes: lanes.numbers(of: jobs),
             base: base,
             places: places,
             isWaiting: isWaiting

@@ -112,6 +112,8 @@ extension JobRecord {
 extension RetryPolicy {
     /// NULL for the policy of nearly every job.
     var stored: String? {
+        // Writing it down takes longer than all else that is done with a job on its way to the server.
+        if self == PostgresSession.defaultPolicy { return nil }
         let text = description
         return text == PostgresSession.defaultPolicyText ? nil : text
     }

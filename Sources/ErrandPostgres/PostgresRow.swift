@@ -143,7 +143,7 @@ extension PostgresSession {
         )
     }
 
-    private static let defaultPolicy = RetryPolicy(PostgresSession.defaultPolicyText) ?? .default
+    static let defaultPolicy = RetryPolicy(PostgresSession.defaultPolicyText) ?? .default
 
     private static func policy(_ stored: String?) throws(StoreError) -> RetryPolicy {
         guard let stored else { return defaultPolicy }

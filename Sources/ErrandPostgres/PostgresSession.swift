@@ -8,6 +8,8 @@ struct PostgresShared: Sendable {
     /// The text of each ``PostgresQuery``.
     let statements: [String]
     let lanes = PostgresLanes()
+    let floors = PostgresFloors()
+    let searches = PostgresSearches()
     let unreadable = UnreadableRows()
 
     init(schema: String) {

@@ -31,6 +31,7 @@ extension PostgresStore {
                 break
             }
         }
+        raiseFloors()
         (answer.jobs, answer.credits) = plan.finish()
         return answer
     }
@@ -43,7 +44,7 @@ extension PostgresStore {
             [moment, .texts(request.queues.map(\.name.rawValue)), .ints(limits)] + request.known
             + [.int(Int64(max(request.promotionLimit, 1)))]
         return try await commit { link, shared in
-            let result = try link.query(shared.statements[PostgresQuery.peek.rawValue], values)
+            let result = try link.query(shared.statements[PostgresQuery.peek.rawValue], values + shared.floors.values)
             return (0..<result.count).map { result.int($0, 0) }
         }
     }
@@ -56,15 +57,19 @@ extension PostgresStore {
             ] + request.known + [.int(Int64(max(request.promotionLimit, 1)))]
         return try await commit { link, shared in
             let session = PostgresSession(link, shared, at: .epoch)
-            let result = try session.query(.claim, values)
+            let result = try session.query(.claim, values + shared.floors.values)
             var round = PostgresClaimRound()
+            var places: [(lane: Int64, rank: Int64)] = []
             for row in 0..<result.count {
                 switch result.int(row, 0) {
                 case 1:
                     switch try session.readJob(result, row, from: 4) {
-                    case .success(let job): round.jobs.append((job.claimed(by: request.worker), job.place))
+                    case .success(let job):
+                        round.jobs.append((job.claimed(by: request.worker), job.place))
+                        places.append((job.lane, job.record.rank))
                     case .failure(let error):
                         // It runs now, for a worker that does not know: the next beat gives it back, and it is held.
+                        shared.searches.isNeeded()
                         shared.unreadable.note(result.id(row, 4).map { "job \($0)" } ?? "a row", error.message)
                     }
                 case 2: if let id = result.id(row, 4) { round.undecided.append(id) }
@@ -79,6 +84,7 @@ extension PostgresStore {
                     )
                 }
             }
+            shared.floors.add(places)
             return round
         }
     }
@@ -99,6 +105,18 @@ extension ClaimRequest {
     var known: [PostgresValue] { names.known }
 }
 
+extension ClaimOffer {
+    var hasSlots: Bool { slots.contains { $0.value > 0 } }
+
+    /// The worker, what it offers and what it knows, as a function takes them.
+    var values: [PostgresValue] {
+        let free = slots.filter { $0.value > 0 }.sorted { $0.key < $1.key }
+        return [
+            .uuid(JobID(bytes: worker.bytes)), .texts(free.map(\.key.rawValue)), .ints(free.map { Int64($0.value) }),
+        ] + names.known
+    }
+}
+
 extension [JobName: Int] {
     var known: [PostgresValue] {
         let sorted = sorted { $0.key < $1.key }
@@ -116,21 +134,17 @@ extension PostgresRow {
 extension PostgresSession {
     /// Gives offered slots to jobs that were just stored.
     func take(_ offer: ClaimOffer, _ ids: [JobID]) throws -> [ClaimedJob] {
-        let slots = offer.slots.filter { $0.value > 0 }.sorted { $0.key < $1.key }
-        guard !slots.isEmpty else { return [] }
-        let result = try query(
-            .offer,
-            [
-                .int(now.microseconds), .uuid(JobID(bytes: offer.worker.bytes)), .texts(slots.map(\.key.rawValue)),
-                .ints(slots.map { Int64($0.value) }),
-            ] + offer.names.known + [.uuids(ids)]
-        )
-        return try (0..<result.count)
+        guard offer.hasSlots else { return [] }
+        let values = [.int(now.microseconds)] + offer.values + [.uuids(ids)] + shared.floors.values
+        let result = try query(.offer, values)
+        let jobs: [PostgresRow] = try (0..<result.count)
             .map { row in
                 let job = try readJob(result, row).get()
                 if job.record.unique != nil { try updateKey(of: job.record, was: .ready) }
-                return job.claimed(by: offer.worker)
+                return job
             }
+        shared.floors.add(jobs.map { ($0.lane, $0.record.rank) })
+        return jobs.map { $0.claimed(by: offer.worker) }
     }
 
     /// Claims ready jobs that free a unique key when they start, and expires those that are late.

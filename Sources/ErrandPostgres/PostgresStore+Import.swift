@@ -75,6 +75,7 @@ extension PostgresSession {
             }
         }
         guard !arrived.isEmpty else { return }
+        try query(.noteEarly, [.uuids(arrived.map(\.row.record.id))])
         try query(.deleteDepartures, [.uuids(arrived.map(\.row.record.id))])
         for (row, _) in arrived {
             effects.tally(lane: row.lane, row.record.state, 1)

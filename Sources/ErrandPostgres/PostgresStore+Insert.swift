@@ -10,6 +10,7 @@ extension PostgresStore {
 
     public func insert(_ jobs: [NewJob], offer: ClaimOffer?) async throws -> [InsertAnswer] {
         guard !jobs.isEmpty else { return [] }
+        let offer = offer.flatMap { $0.hasSlots ? $0 : nil }
         var answers = jobs.map { InsertAnswer.stored($0.id) }
         var plain: [Int] = []
         var keyed: [Int] = []
@@ -34,19 +35,20 @@ extension PostgresStore {
             try await insertKeyed(keyed, of: jobs, base: base, into: &answers)
             if let offer { claimed = try await take(offer, answers, of: jobs) }
         }
-        let places = Dictionary(jobs.enumerated().map { ($1.id, $0) }) { first, _ in first }
+        let places = claimed.isEmpty ? [:] : Dictionary(jobs.enumerated().map { ($1.id, $0) }) { first, _ in first }
         for job in claimed {
             if let index = places[job.lease.job] { answers[index] = .claimed(job) }
         }
         announce(jobs, answers)
+        if offer != nil { raiseFloors() }
         return answers
     }
 
     /// Makes the lanes that are new, each in a commit of its own.
-    func makeLanes(for jobs: [NewJob]) async throws { try await makeLanes(Set(jobs.map(\.laneKey))) }
+    func makeLanes(for jobs: [NewJob]) async throws { try await makeLanes(PostgresLanes.keys(of: jobs)) }
 
     func makeLanes(_ keys: Set<PostgresLanes.Key>) async throws {
-        let missing = keys.filter { shared.lanes.number(of: $0) == nil }
+        let missing = shared.lanes.unknown(of: keys)
         guard !missing.isEmpty else { return }
         let lanes = try await commit { link, shared in
             try missing.map { key in
@@ -96,10 +98,22 @@ extension PostgresStore {
     /// Stores jobs and gives the offered slots to them in one commit.
     private func insertPlain(_ jobs: [NewJob], offer: ClaimOffer) async throws -> [ClaimedJob] {
         guard !jobs.isEmpty else { return [] }
-        return try await write { session in
-            let insert = PostgresInsert(jobs, lanes: session.shared.lanes)
-            try session.query(.insert, insert.values(at: .int(session.now.microseconds)))
-            return try session.take(offer, jobs.map(\.id))
+        let (moment, claims) = (moment, offer.values + shared.floors.values)
+        return try await commit { link, shared in
+            let insert = PostgresInsert(jobs, lanes: shared.lanes)
+            let session = PostgresSession(link, shared, at: .epoch)
+            let result = try session.query(.insertAndOffer, insert.values(at: moment) + claims)
+            var claimed: [ClaimedJob] = []
+            for row in 0..<result.count {
+                switch try session.readJob(result, row) {
+                case .success(let job):
+                    claimed.append(job.claimed(by: offer.worker))
+                    shared.floors.add([(job.lane, job.record.rank)])
+                // The next beat gives it back.
+                case .failure: shared.searches.isNeeded()
+                }
+            }
+            return claimed
         }
     }
 

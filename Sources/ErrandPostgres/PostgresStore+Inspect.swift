@@ -32,7 +32,7 @@ extension PostgresStore {
 
     public func workers() async throws -> [WorkerRecord] {
         try await look { session in
-            try session.allWorkers().filter { !$0.isDead }
+            try session.allWorkers(counting: true).filter { !$0.isDead }
                 .map {
                     WorkerRecord(
                         registration: $0.registration,
@@ -216,7 +216,8 @@ extension PostgresSession {
     /// The index is by rank, which is that time less up to 45 minutes of priority: of the rows that were read, those
     /// count up to which no later one can be older.
     func oldestReady(in lane: Int64) throws -> Timestamp? {
-        let result = try query(.oldestReady, [.int(lane), .int(Int64(Self.oldestScan))])
+        let floor = shared.floors.floor(of: lane) ?? .min
+        let result = try query(.oldestReady, [.int(lane), .int(Int64(Self.oldestScan)), .int(floor)])
         var oldest: Int64?
         for row in 0..<result.count {
             if let oldest, result.int64(row, 0) >= oldest { break }

@@ -13,14 +13,11 @@ extension PostgresStore {
     }
 
     public func beat(_ beat: Beat) async throws -> BeatAnswer {
-        let values: [PostgresValue] = [
-            moment, .uuid(JobID(bytes: beat.worker.bytes)), .uuids(beat.held.map(\.job)),
-            .ints(beat.held.map { $0.worker == beat.worker ? $0.epoch : -1 }),
-            .int(beat.accountedThrough?.microseconds),
-        ]
-        var (answer, unlisted) = try await commit(on: vitalPool) { link, shared in
-            let result = try link.query(shared.statements[PostgresQuery.beat.rawValue], values)
-            return Self.read(result, for: beat)
+        let search = beat.accountedThrough == nil ? .no : shared.searches.next(at: clock.uptime)
+        var (answer, unlisted) = try await send(beat, searching: search == .inTheBeat)
+        if search == .apart, answer.isKnown {
+            // Takes long lately, and the worker must not seem silent meanwhile.
+            unlisted = (try? await send(beat, searching: true).1) ?? []
         }
         if !unlisted.isEmpty, let accounted = beat.accountedThrough {
             answer.released = try await write { [unlisted] session in
@@ -28,6 +25,21 @@ extension PostgresStore {
             }
         }
         return answer
+    }
+
+    /// - Parameter searching: Whether to look for jobs that run for the worker although it does not list them.
+    private func send(_ beat: Beat, searching: Bool) async throws -> (BeatAnswer, [JobID]) {
+        let values: [PostgresValue] = [
+            moment, .uuid(JobID(bytes: beat.worker.bytes)), .uuids(beat.held.map(\.job)),
+            .ints(beat.held.map { $0.worker == beat.worker ? $0.epoch : -1 }),
+            .int(searching ? beat.accountedThrough?.microseconds : nil),
+        ]
+        let began = clock.uptime
+        defer { if searching { shared.searches.took(clock.uptime - began, at: clock.uptime) } }
+        return try await commit(on: vitalPool) { link, shared in
+            let result = try link.query(shared.statements[PostgresQuery.beat.rawValue], values)
+            return Self.read(result, for: beat)
+        }
     }
 
     private static func read(_ result: PostgresResult, for beat: Beat) -> (BeatAnswer, [JobID]) {
@@ -120,8 +132,10 @@ extension PostgresSession {
     }
 
     /// A worker whose names or slots cannot be read is there and can run nothing.
-    func allWorkers() throws -> [PostgresWorker] {
-        let result = try query(.allWorkers)
+    ///
+    /// - Parameter counting: Whether to count what each of them runs; 0 without it.
+    func allWorkers(counting: Bool = false) throws -> [PostgresWorker] {
+        let result = try query(.allWorkers, [.bool(counting)])
         return (0..<result.count)
             .compactMap { row in
                 guard let id = result.id(row, 0).flatMap({ WorkerID(bytes: $0.bytes) }) else { return nil }
@@ -174,7 +188,7 @@ extension PostgresSession {
             try query(.buryWorker, [.uuid(JobID(bytes: id.bytes)), .int(now.microseconds)])
             report.deadWorkers.append(id)
         }
-        let holders = try query(.holders)
+        let holders = try query(.holders, [.uuids(live.map { JobID(bytes: $0.bytes) })])
         for row in 0..<holders.count {
             guard let holder = holders.id(row, 0).flatMap({ WorkerID(bytes: $0.bytes) }), !live.contains(holder) else {
                 continue

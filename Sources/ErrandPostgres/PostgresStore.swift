@@ -23,7 +23,7 @@ public final class PostgresStore: JobStore {
     let signals: PostgresSignals?
     /// The time instead of the server's, in tests.
     let testClock: (any ErrandClock)?
-    private let clock: any ErrandClock = SystemClock.shared
+    let clock: any ErrandClock = SystemClock.shared
     private let chance: Chance
     let facts: PostgresFacts
     private let isClosed = Mutex(false)
@@ -270,6 +270,8 @@ public final class PostgresStore: JobStore {
                 // A cancelled caller does not wait; the call still runs to its end.
                 try? await clock.sleep(for: .milliseconds(5 << tries) * share)
             } catch {
+                // What the server did all the same nobody here knows.
+                shared.searches.isNeeded()
                 throw StoreError(any: error)
             }
         }

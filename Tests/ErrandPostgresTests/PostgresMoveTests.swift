@@ -194,7 +194,12 @@ struct PostgresMoveTests {
             DROP TABLE \(schema).exports, \(schema).departures, \(schema).imports;
             DROP FUNCTION \(schema).insert_2, \(schema).known_1, \(schema).ready_after_1;
             DROP INDEX \(schema).audit_at;
-            DELETE FROM \(schema).migrations WHERE number = 6;
+            DROP TRIGGER jobs_early ON \(schema).jobs;
+            DROP TABLE \(schema).early;
+            DROP FUNCTION \(schema).head_1, \(schema).server_1, \(schema).note_early_1, \(schema).stretches_1,
+                \(schema).rise_1, \(schema).claim_2, \(schema).peek_2, \(schema).offer_2;
+            \((0..<32).map { "DROP SEQUENCE \(schema).heads_\($0);" }.joined())
+            DELETE FROM \(schema).migrations WHERE number >= 6;
             CREATE ROLE \(role) LOGIN;
             GRANT USAGE ON SCHEMA \(schema) TO \(role);
             GRANT ALL ON ALL TABLES IN SCHEMA \(schema) TO \(role);
@@ -203,7 +208,7 @@ struct PostgresMoveTests {
         )
         let store = try bench.open()
         #expect(try await bench.state(of: job.id, in: store) == .ready)
-        #expect(await store.describe().schemaVersion == 6)
+        #expect(await store.describe().schemaVersion == 7)
         #expect(await store.describe().isMovable)
         try bench.server.psql("SELECT \(schema).enqueue('mail', '{}')", user: role)
         #expect(try await store.counts().count(.ready) == 2)
