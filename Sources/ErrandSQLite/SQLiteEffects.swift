@@ -21,7 +21,7 @@ struct SQLiteEffects {
     var finished: [JobID] = []
     /// Workers that have no row any more, whose lock files can go.
     var goneWorkers: [WorkerID] = []
-    /// Whether a pause began or ended.
+    /// Whether a pause began or ended, or schedulers should look at once.
     var controls = false
 
     /// One line of the per-minute counters.

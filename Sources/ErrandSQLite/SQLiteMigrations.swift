@@ -11,6 +11,7 @@ enum SQLiteMigrations {
     static let all: [String] = [
         String(decoding: PackageResources._01_foundation_sql, as: UTF8.self),
         String(decoding: PackageResources._02_moves_sql, as: UTF8.self),
+        String(decoding: PackageResources._03_schedules_sql, as: UTF8.self),
     ]
 
     /// The schema this build writes.

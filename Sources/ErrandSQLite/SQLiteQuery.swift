@@ -51,6 +51,11 @@ enum SQLiteQuery: Int, CaseIterable {
     case importByID, putImport, oldImports
     case orphanedKeys, oldestAudit, deleteAudit, oldestCounters, deleteCounter
 
+    // Schedules and decisions
+    case scheduleByID, scheduleVersion, putSchedule, deleteSchedule, dueSchedules, schedulesAhead, nextSchedule,
+        schedulesAfter, endOfJob
+    case tickByKey, ticksWithin, ticksInto, putTick, oldTicks, oldSchedules
+
     // Maintenance
     case lateRows, endedHolds, finishedBefore, oldestFinished
     case expiredResults, expiredKeys, oldCounters, oldReports, oldAudit, readyOfLane
@@ -340,6 +345,60 @@ enum SQLiteQuery: Int, CaseIterable {
             """
         case .deleteCounter:
             "DELETE FROM errand_counters WHERE minute = ?1 AND lane = ?2 AND metric = ?3 AND bucket = ?4"
+
+        case .scheduleByID: "SELECT id, body FROM errand_schedules WHERE id = ?1"
+        case .scheduleVersion: "SELECT version FROM errand_schedules WHERE id = ?1"
+        case .putSchedule:
+            """
+            INSERT INTO errand_schedules (id, version, state, due_at, cursor, ended_at, body) \
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET \
+            version = ?2, state = ?3, due_at = ?4, cursor = ?5, ended_at = ?6, body = ?7
+            """
+        case .deleteSchedule: "DELETE FROM errand_schedules WHERE id = ?1"
+        case .dueSchedules:
+            """
+            SELECT id, body FROM errand_schedules INDEXED BY errand_schedules_due \
+            WHERE due_at <= ?1 AND (due_at, id) > (?2, ?3) ORDER BY due_at, id
+            """
+        case .schedulesAhead:
+            """
+            SELECT id, body FROM errand_schedules INDEXED BY errand_schedules_cursor \
+            WHERE cursor > ?4 AND due_at > ?1 AND (due_at, id) > (?2, ?3) ORDER BY due_at, id
+            """
+        case .nextSchedule:
+            """
+            SELECT due_at FROM errand_schedules INDEXED BY errand_schedules_due WHERE due_at > ?1 ORDER BY due_at LIMIT 1
+            """
+        case .schedulesAfter: "SELECT id, body FROM errand_schedules WHERE id > ?1 ORDER BY id"
+        case .endOfJob: "SELECT state, finished_at FROM errand_jobs WHERE id = ?1"
+        case .tickByKey: "SELECT \(SQLiteSession.tickColumns) FROM errand_ticks WHERE schedule = ?1 AND key = ?2"
+        case .ticksWithin:
+            """
+            SELECT \(SQLiteSession.tickColumns) FROM errand_ticks INDEXED BY errand_ticks_nominal \
+            WHERE schedule = ?1 AND nominal >= ?2 AND nominal <= ?3 AND (nominal, key) < (?4, ?5) \
+            ORDER BY nominal DESC, key DESC
+            """
+        case .ticksInto:
+            """
+            SELECT \(SQLiteSession.tickColumns) FROM errand_ticks INDEXED BY errand_ticks_long \
+            WHERE schedule = ?1 AND nominal < ?2 AND through > nominal AND through >= ?2 AND nominal <= ?3 \
+            AND (nominal, key) < (?4, ?5) ORDER BY nominal DESC, key DESC
+            """
+        case .putTick:
+            """
+            INSERT OR REPLACE INTO errand_ticks (\(SQLiteSession.tickColumns)) \
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+            """
+        case .oldTicks:
+            """
+            DELETE FROM errand_ticks WHERE (schedule, key) IN \
+            (SELECT schedule, key FROM errand_ticks INDEXED BY errand_ticks_decided WHERE decided_at <= ?1 LIMIT ?2)
+            """
+        case .oldSchedules:
+            """
+            DELETE FROM errand_schedules WHERE id IN \
+            (SELECT id FROM errand_schedules INDEXED BY errand_schedules_ended WHERE ended_at <= ?1 LIMIT ?2)
+            """
 
         case .lateRows:
             """

@@ -124,6 +124,7 @@ extension SQLiteSession {
         report.affected += try freeExpiredKeys(at: now, limit: Self.bite)
         report.affected += try delete(.oldCounters, (now - SeriesPoint.kept).minute, limit: Self.bite)
         report.affected += try sweepMoves(limit: Self.bite, at: now)
+        report.affected += try sweepSchedules(limit: Self.bite, at: now)
         report.hasMore = report.affected >= Self.bite
         let reports = try command(.oldReports)
         reports.bind(1, (now - Self.reportAge).microseconds)
