@@ -22,7 +22,7 @@ struct PostgresEffects: Sendable {
     var cancelled: [JobID] = []
     /// Jobs that became final.
     var finished: [JobID] = []
-    /// Whether a pause began or ended.
+    /// Whether a pause began or ended, or schedulers should look at once.
     var controls = false
 
     /// A job of this lane entered (`change` 1) or left (−1) a state.

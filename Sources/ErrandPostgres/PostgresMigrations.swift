@@ -13,6 +13,7 @@ enum PostgresMigrations {
         PackageResources._01_tables_sql, PackageResources._02_insert_sql, PackageResources._03_claim_sql,
         PackageResources._04_settle_sql, PackageResources._05_enqueue_sql, PackageResources._06_moves_sql,
         PackageResources._07_floors_sql,
+        PackageResources._08_schedules_sql,
     ]
 
     /// The schema this build writes.

@@ -171,6 +171,9 @@ extension PostgresSession {
         report.affected += try query(.oldImports, [.int((now - ExportBatch.importsKept).microseconds), bite]).affected
         let departed = (now - ExportBatch.departuresKept).microseconds
         report.affected += try query(.oldDepartures, [.int(departed), bite]).affected
+        let decided = PostgresValue.int((now - ScheduleRecord.kept).microseconds)
+        report.affected += try query(.oldTicks, [decided, bite]).affected
+        report.affected += try query(.oldSchedules, [decided, bite]).affected
         report.hasMore = report.affected >= Self.bite
         report.affected += try query(.oldReports, [.int((now - Self.reportAge).microseconds)]).affected
         report.affected += try query(.oldAudit, [.int(Int64(Self.auditLines))]).affected

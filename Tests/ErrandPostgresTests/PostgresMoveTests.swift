@@ -191,7 +191,7 @@ struct PostgresMoveTests {
         let (schema, role) = (bench.schema, "clerk_\(bench.schema)")
         try bench.server.psql(
             """
-            DROP TABLE \(schema).exports, \(schema).departures, \(schema).imports;
+            DROP TABLE \(schema).exports, \(schema).departures, \(schema).imports, \(schema).schedules, \(schema).ticks;
             DROP FUNCTION \(schema).insert_2, \(schema).known_1, \(schema).ready_after_1;
             DROP INDEX \(schema).audit_at;
             DROP TRIGGER jobs_early ON \(schema).jobs;
@@ -208,7 +208,7 @@ struct PostgresMoveTests {
         )
         let store = try bench.open()
         #expect(try await bench.state(of: job.id, in: store) == .ready)
-        #expect(await store.describe().schemaVersion == 7)
+        #expect(await store.describe().schemaVersion == 8)
         #expect(await store.describe().isMovable)
         try bench.server.psql("SELECT \(schema).enqueue('mail', '{}')", user: role)
         #expect(try await store.counts().count(.ready) == 2)

@@ -114,6 +114,21 @@ extension PostgresQuery {
         case .putTagsOfJobs: Moves.putTagsOfJobs
         case .putAuditLines: Moves.putAuditLines
         case .putPauses: Moves.putPauses
+        case .schedules: Schedules.schedules
+        case .dueSchedules: Schedules.dueSchedules
+        case .schedulesAfter: Schedules.schedulesAfter
+        case .endsOfJobs: Schedules.endsOfJobs
+        case .lockSchedules: Schedules.lockSchedules
+        case .addSchedules: Schedules.addSchedules
+        case .putSchedules: Schedules.putSchedules
+        case .deleteSchedules: Schedules.deleteSchedules
+        case .ticksByKey: Schedules.ticksByKey
+        case .ticksWithin: Schedules.ticksWithin
+        case .ticksInto: Schedules.ticksInto
+        case .takenTicks: Schedules.takenTicks
+        case .putTicks: Schedules.putTicks
+        case .oldTicks: Schedules.oldTicks
+        case .oldSchedules: Schedules.oldSchedules
         case .isAnythingOver: Maintenance.isAnythingOver
         case .isAnybodyLost: Maintenance.isAnybodyLost
         case .lateJobs: Maintenance.lateJobs

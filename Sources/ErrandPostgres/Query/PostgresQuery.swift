@@ -42,6 +42,10 @@ enum PostgresQuery: Int, CaseIterable {
         takeCounters
     case putJobs, putKeys, putAttempts, putAllLines, putCheckpoints, putResults, putTagsOfJobs, putAuditLines, putPauses
 
+    // Schedules and decisions
+    case schedules, dueSchedules, schedulesAfter, endsOfJobs, lockSchedules, addSchedules, putSchedules, deleteSchedules
+    case ticksByKey, ticksWithin, ticksInto, takenTicks, putTicks, oldTicks, oldSchedules
+
     // Maintenance
     case isAnythingOver, isAnybodyLost, lateJobs, endedHolds, finishedBefore, oldestFinished, dueLanes, promote
     case expiredResults, oldCounters, oldReports, oldAudit, oldImports, oldDepartures
