@@ -62,17 +62,16 @@ extension PostgresSession {
     /// The schedules in an answer of ids and bodies, from two columns on; those that cannot be read are noted and left
     /// out.
     func readSchedules(_ result: PostgresResult, from column: Int = 0) -> [ScheduleRecord] {
-        (0..<result.count)
-            .compactMap { row -> ScheduleRecord? in
-                guard !result.isNull(row, column) else { return nil }
-                let id = ScheduleID(result.text(row, column))
-                do {
-                    return try ScheduleRecord(id, body: result.text(row, column + 1))
-                } catch {
-                    shared.unreadable.note("schedule \(id)", error.message)
-                    return nil
-                }
+        var records: [ScheduleRecord] = []
+        for row in 0..<result.count where !result.isNull(row, column) {
+            let id = ScheduleID(result.text(row, column))
+            do {
+                records.append(try ScheduleRecord(id, body: result.text(row, column + 1)))
+            } catch {
+                shared.unreadable.note("schedule \(id)", error.message)
             }
+        }
+        return records
     }
 }
 
