@@ -51,6 +51,12 @@ struct RedisSignalTests {
         #expect(await first(in: heard) { $0 == .finished([next.id]) })
         try await here.setControls([.pause(.everything, actor: "ada", reason: "", lasting: nil)])
         #expect(await first(in: heard) { $0 == .controls })
+        let definition = ScheduleRecord.Definition(trigger: .every(.hours(1)), job: nil)
+        let schedule = ScheduleRecord(id: "a", source: .code, definition: definition, hash: "h", at: .epoch)
+        var change = ScheduleChange(id: "a", expected: 0, record: schedule)
+        change.wakesSchedulers = true
+        #expect(try await here.changeSchedules([change]) == [.stored([])])
+        #expect(await first(in: heard) { $0 == .controls })
         watch.cancel()
         other.cancel()
         try await here.close()

@@ -20,6 +20,20 @@ enum RedisScripts {
     static let fetch = make("fetch", PackageResources.fetch_lua, "flags=no-writes")
     static let lanes = make("lanes", PackageResources.lanes_lua, "flags=no-writes")
 
+    static let schedules = make(
+        "schedules",
+        PackageResources.schedules_lua,
+        sharing: [PackageResources.ranks_lua],
+        "flags=no-writes"
+    )
+    static let ticks = make(
+        "ticks",
+        PackageResources.ticks_lua,
+        sharing: [PackageResources.ranks_lua],
+        "flags=no-writes"
+    )
+    static let forget = make("forget", PackageResources.forget_lua)
+
     /// What ends, starts or deletes jobs goes on when the memory is full, or it would stay full.
     private static func make(
         _ name: String,

@@ -14,18 +14,20 @@ extension RedisStore {
     ///
     /// - Parameters:
     ///   - ids: The jobs to read at first; what else the decision asks for is read when it does.
+    ///   - fields: Further places to read at first.
     ///   - withPayload: Whether arguments may change, so that payloads are read as well.
     ///   - isDryRun: Whether nothing is written.
     func decide<Answer: Sendable>(
         _ ids: [JobID],
         keys: [String] = [],
+        fields: Set<RedisField> = [],
         withPayload: Bool = false,
         isDryRun: Bool = false,
         _ body: (inout RedisTable) throws(Missing) -> Answer
     ) async throws(StoreError) -> Answer {
         await turns.enter()
         defer { turns.leave() }
-        var (wanted, wantedKeys, wantedFields) = (Set(ids), Set(keys), Set<RedisField>())
+        var (wanted, wantedKeys, wantedFields) = (Set(ids), Set(keys), fields)
         var sequences: (first: Int64, count: Int)?
         for _ in 0..<Self.tries {
             var table = try await table(of: wanted, wantedKeys, withPayload: withPayload)

@@ -168,7 +168,9 @@ extension RedisStore {
             report.affected += Int(swept)
             hasMore = answer[1].integer == 1
         }
-        report.hasMore = hasMore
+        let forgotten = try await forget(before: now - ScheduleRecord.kept)
+        report.affected += forgotten.count
+        report.hasMore = hasMore || forgotten.hasMore
         let words = ["ZRANGEBYSCORE", "k", "-inf", String(now.microseconds), "LIMIT", "0", "1000"]
         let over = try await fetch([words.map { ByteBuffer(string: $0) }]).answers.first?.elements ?? []
         if over.count == 1000 { report.hasMore = true }
