@@ -14,6 +14,9 @@ extension Scheduler {
         return Reconciliation(declared: set.declared, stored: stored, build: set.build.number).lines
     }
 
+    /// After so many rounds of declaring somebody waits between them.
+    private static let patientRounds = 10
+
     /// Makes the set the store's, however long the store is away.
     /// - Returns: Whether it was; else the task was cancelled.
     /// - Throws: ``ErrandError`` with code `invalidConfiguration` for names that are taken.
@@ -22,13 +25,22 @@ extension Scheduler {
         for warning in set.check() {
             logger.warning("a schedule may not mean what it says", metadata: [LogKeys.reason: "\(warning)"])
         }
+        var rounds = 0
         while !Task.isCancelled {
             do {
                 if try await declare(set) { return true }
+                rounds += 1
+                // Others that declare at the same time are done in a few rounds. What is left then may stay: a schedule
+                // that the store cannot read.
+                guard rounds >= Self.patientRounds else { continue }
+                logger.error(
+                    "some schedules cannot be declared; it is tried again",
+                    metadata: [LogKeys.count: "\(rounds)"]
+                )
             } catch let error as StoreError {
                 storeFailed(error)
-                await wakeUp.wait(upTo: configuration.pollInterval, on: clock)
             }
+            await wakeUp.wait(upTo: configuration.pollInterval, on: clock)
         }
         return false
     }

@@ -89,7 +89,7 @@ struct RescueTests {
     @Test("after an outage the others get their time to beat before silence is taken for death")
     func afterOutage() async throws {
         try await harness.withWorker { worker in
-            await clock.waitForTimers(atLeast: 4)
+            await clock.waitForTimers(atLeast: 5)
             let (living, job) = try await other()
             store.planAlways(.unavailable)
             await clock.pass(.hours(1), with: worker)
