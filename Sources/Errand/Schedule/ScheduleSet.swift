@@ -55,12 +55,19 @@ public struct ScheduleSet: Sendable {
 
     /// Lists of schedules, with `if` and `for`.
     @resultBuilder public enum Builder {
+        /// One schedule.
         public static func buildExpression(_ schedule: ScheduleDefinition) -> [ScheduleDefinition] { [schedule] }
+        /// Schedules that are listed elsewhere.
         public static func buildExpression(_ schedules: [ScheduleDefinition]) -> [ScheduleDefinition] { schedules }
+        /// One after another.
         public static func buildBlock(_ parts: [ScheduleDefinition]...) -> [ScheduleDefinition] { parts.flatMap { $0 } }
+        /// An `if` without `else`.
         public static func buildOptional(_ part: [ScheduleDefinition]?) -> [ScheduleDefinition] { part ?? [] }
+        /// The first branch of an `if` or `switch`.
         public static func buildEither(first part: [ScheduleDefinition]) -> [ScheduleDefinition] { part }
+        /// Any other branch.
         public static func buildEither(second part: [ScheduleDefinition]) -> [ScheduleDefinition] { part }
+        /// A `for`.
         public static func buildArray(_ parts: [[ScheduleDefinition]]) -> [ScheduleDefinition] { parts.flatMap { $0 } }
     }
 }

@@ -64,7 +64,7 @@ public struct CronError: Error, Sendable, Hashable {
 }
 
 extension CronError: CustomStringConvertible {
-    /// One line: `"61 * * * *": minute 61 (column 1) is outside 0-59`, and the hint when there is one.
+    /// One line: `"61 * * * *": column 1: minute 61 is outside 0-59`, and the hint when there is one.
     public var description: String {
         let place = code == .neverFires ? reason : "column \(column): \(reason)"
         let line = "\(expression.debugDescription): \(place)"
