@@ -51,6 +51,7 @@ The service answers at $base and keeps its data in $data. Try, in another termin
   curl -i $base/register -H '$json' -d '{"name":"Ada","email":"ada@example.com"}'
   curl -i $base/register -H '$json' -d '{"name":"","email":"not an address"}'
   curl -s $base/jobs/ID          # ID: the job in the first answer
+  curl -s $base/schedules        # what fires by itself, and when
 
 Mails arrive in $MAIL_FOLDER. Ctrl-C stops the service; what it had promised is done when it starts again.
 

@@ -21,6 +21,7 @@ import Logging
 /// | `MAIL_FROM` | `welcome@example.com` | who mails are from |
 /// | `TEAM_ADDRESS` | `team@example.com` | who hears of registrations |
 /// | `FILE_FOLDER` | `files` | where pictures and exports go |
+/// | `SCHEDULES` | `on` | whether a worker decides the ticks of schedules: `on` or `off` |
 /// | `WORKER_CONCURRENCY` | `16` | jobs at once |
 /// | `WORKER_BEAT_MS` | `5000` | how often the worker says that it lives |
 /// | `WORKER_FENCE_AFTER_MS` | `20000` | without a beat for so long it stops its own jobs |
@@ -68,6 +69,8 @@ struct Settings: Sendable {
         teamAddress = reader.mailAddress("TEAM_ADDRESS", default: "team@example.com")
         fileFolder = URL(filePath: reader.text("FILE_FOLDER", default: "files"), directoryHint: .isDirectory)
         worker = Self.worker(&reader)
+        let schedules = reader.choice("SCHEDULES", [true, false], named: { $0 ? "on" : "off" }, default: true)
+        if !schedules { worker.scheduler = nil }
         runLedger = reader.optionalText("RUN_LEDGER")
         logLevel = reader.choice("LOG_LEVEL", Logger.Level.allCases, named: \.rawValue, default: .info)
         try reader.finish()

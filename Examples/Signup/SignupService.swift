@@ -16,12 +16,14 @@ struct SignupService {
     /// What runs the jobs; idle in a process that only answers requests.
     let worker: Worker
     let background: BackgroundRunner
+    /// What looks at schedules and changes them for requests; the worker has one of its own that decides their ticks.
+    let scheduler: Scheduler
     /// What happens to jobs in this process.
     let events: EventHub
     private let clock: any ErrandClock
 
     /// Puts the parts together; nothing runs yet.
-    /// - Throws: ``StartError`` when the run ledger cannot be opened.
+    /// - Throws: ``StartError`` when the run ledger cannot be opened; `ScheduleErrors`.
     init(
         settings: Settings,
         store: any JobStore,
@@ -45,9 +47,15 @@ struct SignupService {
         ProcessText.register(in: &handlers, clock: clock)
         DailyReport.register(in: &handlers, jobs: jobs)
         ExportRows.register(in: &handlers, folder: settings.fileFolder, clock: clock)
+        NightlyReport.register(in: &handlers, jobs: jobs, mailer: mailer)
+        Heartbeat.register(in: &handlers, jobs: jobs)
+        Reminder.register(in: &handlers, mailer: mailer)
+        let schedules = try ScheduleSet.signup()
+        scheduler = Scheduler(schedules, store: store, events: events, clock: clock)
         worker = Worker(
             store: store,
             handlers: handlers,
+            schedules: schedules,
             configuration: settings.worker,
             interceptors: try settings.runLedger.map { [try RunLedger(path: $0)] } ?? [],
             events: events,
@@ -90,6 +98,7 @@ struct SignupService {
         WorkRoutes(jobs: jobs).add(to: router)
         ThumbnailRoutes(folder: settings.fileFolder, clock: clock).add(to: router)
         JobRoutes(jobs: jobs).add(to: router)
+        ScheduleRoutes(scheduler: scheduler, clock: clock).add(to: router)
         HealthRoutes(worker: settings.role == .web ? nil : worker, store: store).add(to: router)
         return router
     }

@@ -23,7 +23,7 @@ struct SettingsTests {
         #expect(settings.durability == .powerLoss && settings.role == .all)
         #expect(settings.worker.concurrency == 16)
         #expect(settings.worker.shutdown == WorkerShutdown())
-        #expect(settings.webhookURL == nil && settings.runLedger == nil)
+        #expect(settings.webhookURL == nil && settings.runLedger == nil && settings.worker.scheduler != nil)
     }
 
     @Test("everything can be set, and an empty variable counts as not set")
@@ -34,7 +34,7 @@ struct SettingsTests {
             "TEAM_ADDRESS": "", "WORKER_CONCURRENCY": "3", "WORKER_BEAT_MS": "100", "WORKER_FENCE_AFTER_MS": "300",
             "WORKER_DEAD_AFTER_MS": "900", "WORKER_MAINTENANCE_MS": "50", "SHUTDOWN_CANCEL_AFTER_MS": "1",
             "SHUTDOWN_GIVE_BACK_AFTER_MS": "2", "SHUTDOWN_EXIT_AFTER_MS": "3", "RUN_LEDGER": "l", "LOG_LEVEL": "debug",
-            "ROLE": "worker",
+            "ROLE": "worker", "SCHEDULES": "off",
             "ERRAND_STORE": "rediss://queue.example.com",
         ])
         #expect(settings.port == 0 && settings.host == "0.0.0.0" && settings.database == "a.db")
@@ -46,14 +46,14 @@ struct SettingsTests {
         #expect(settings.worker.deadAfter == .milliseconds(900))
         #expect(settings.worker.shutdown.exitAfter == .milliseconds(3))
         #expect(settings.runLedger == "l" && settings.logLevel == .debug && settings.role == .worker)
-        #expect(settings.store == "rediss://queue.example.com")
+        #expect(settings.store == "rediss://queue.example.com" && settings.worker.scheduler == nil)
     }
 
     @Test(
         "a bad value is refused with its key and what to write",
         arguments: [
             ("PORT", "eighty", "from 0 to 65535"), ("PORT", "70000", "from 0 to 65535"),
-            ("WORKER_CONCURRENCY", "0", "from 1"), ("ROLE", "boss", "all, web, worker"),
+            ("WORKER_CONCURRENCY", "0", "from 1"), ("ROLE", "boss", "all, web, worker"), ("SCHEDULES", "1", "on, off"),
             ("ERRAND_STORE", "mysql://localhost/jobs", "postgres://… or redis://…"),
             ("DURABILITY", "none", "powerLoss, processCrash"),
             ("WEBHOOK_URL", "example.com", "web address"), ("WEBHOOK_URL", "ftp://example.com", "web address"),

@@ -45,4 +45,24 @@ struct Mailer: Sendable {
         )
         try await transport.deliver(mail)
     }
+
+    /// Sends the team a report.
+    func report(_ text: String, id: String, date: Timestamp) async throws {
+        try await transport.deliver(
+            Mail(id: id, from: from, to: team, subject: "Nightly report", text: text, date: date)
+        )
+    }
+
+    /// Reminds somebody of a time that they chose.
+    func remind(_ address: String, of time: Timestamp, id: String, date: Timestamp) async throws {
+        let mail = Mail(
+            id: id,
+            from: from,
+            to: Mail.Mailbox(name: address, address: address),
+            subject: "Your reminder",
+            text: "You wanted to be reminded at \(time.text).",
+            date: date
+        )
+        try await transport.deliver(mail)
+    }
 }

@@ -66,6 +66,12 @@ struct FieldReader {
         }
     }
 
+    /// Says what is wrong with a field beside what its reading found.
+    mutating func fail(_ name: String, _ detail: String) {
+        guard errors.first?.pointer != "#" else { return }
+        errors.append(Problem.Part(pointer: "#/\(name)", detail: detail))
+    }
+
     /// Ends the reading.
     /// - Throws: ``Problem`` with status 422 that names each wrong field.
     func finish() throws {
@@ -90,10 +96,5 @@ struct FieldReader {
             fail(name, problem)
         }
         return text
-    }
-
-    private mutating func fail(_ name: String, _ detail: String) {
-        guard errors.first?.pointer != "#" else { return }
-        errors.append(Problem.Part(pointer: "#/\(name)", detail: detail))
     }
 }

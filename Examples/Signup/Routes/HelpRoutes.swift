@@ -36,6 +36,10 @@ struct HelpRoutes: Sendable {
             A long export, and how to stop it:
               curl -i \(address)/exports \(json) '{"rows": 5000}'
               curl -X DELETE \(address)/jobs/ID
+            A reminder by mail, whenever you want it; what is scheduled, and a run right now:
+              curl -i \(address)/schedules \(json) '{"id": "tea", "cron": "0 16 * * MON-FRI", "zone": "Europe/London", "email": "ada@example.com"}'
+              curl \(address)/schedules
+              curl -i -X POST \(address)/schedules/tea/trigger
             Health:
               curl \(address)/healthz
               curl \(address)/readyz

@@ -50,10 +50,10 @@ struct JobView: Encodable {
         attempt = record.attempt
         failures = record.failures
         crashes = record.crashes
-        createdAt = Self.text(record.createdAt)
-        runAt = Self.text(record.runAt)
-        startedAt = record.startedAt.map(Self.text)
-        finishedAt = record.finishedAt.map(Self.text)
+        createdAt = record.createdAt.text
+        runAt = record.runAt.text
+        startedAt = record.startedAt?.text
+        finishedAt = record.finishedAt?.text
         isCancelRequested = record.cancelRequest != nil
         progress = record.progress.map { Progress(fraction: $0.fraction, message: $0.message) }
         result = record.result.flatMap { try? JSONDecoder().decode(JSONValue.self, from: Data($0.bytes)) }
@@ -64,8 +64,8 @@ struct JobView: Encodable {
     private static func attempt(_ attempt: Attempt) -> Try {
         Try(
             number: attempt.number,
-            startedAt: text(attempt.startedAt),
-            endedAt: text(attempt.endedAt),
+            startedAt: attempt.startedAt.text,
+            endedAt: attempt.endedAt.text,
             ending: attempt.ending.rawValue,
             error: attempt.error.map(failure)
         )
@@ -73,9 +73,5 @@ struct JobView: Encodable {
 
     private static func failure(_ error: StoredError) -> Failure {
         Failure(type: error.type, message: error.message)
-    }
-
-    private static func text(_ timestamp: Timestamp) -> String {
-        timestamp.date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
     }
 }

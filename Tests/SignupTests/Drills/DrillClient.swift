@@ -46,6 +46,15 @@ struct DrillClient: Sendable {
         return id
     }
 
+    /// Asks for something to be done that needs no body.
+    func post(_ url: String) async throws -> JSONValue {
+        var request = HTTPClientRequest(url: url)
+        request.method = .POST
+        let (status, json) = try await send(request)
+        guard let json else { throw UnexpectedAnswer(status: status) }
+        return json
+    }
+
     /// The JSON at this address.
     func get(_ url: String) async throws -> JSONValue {
         let (status, json) = try await send(HTTPClientRequest(url: url))

@@ -31,6 +31,8 @@ struct SignupProcess: Sendable {
         ending: Signal = .terminate,
         _ body: (SignupProcess) async throws -> Value
     ) async throws -> (value: Value, status: TerminationStatus) {
+        // What a drill counts must not be joined by what a schedule enqueues.
+        let environment = ["SCHEDULES": "off"].merging(environment) { $1 }
         let updates = Dictionary(
             uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0), $1 as String?) }
         )

@@ -5,6 +5,7 @@ import Configuration
 import Errand
 import ErrandSQLite
 import Foundation
+import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
 import NIOCore
@@ -20,8 +21,8 @@ struct ServiceFixture: Sendable {
 
     /// Runs `body` with a running service.
     ///
-    /// By default background tasks run before the response, so that a response means they are done. `environment`
-    /// holds settings besides the folders.
+    /// By default background tasks run before the response, so that a response means they are done, and no schedule
+    /// fires in the middle of a test. `environment` holds settings besides the folders.
     static func run<Value: Sendable>(
         _ setup: TestingSetup = .router,
         mode: BackgroundRunner.Mode = .immediate,
@@ -57,6 +58,11 @@ struct ServiceFixture: Sendable {
 
     func get(_ uri: String) async throws -> Answer { try await send(.get, uri, type: nil, nil) }
 
+    /// Asks for something that needs no body, with these headers.
+    func post(_ uri: String, headers: HTTPFields) async throws -> Answer {
+        try await client.execute(uri: uri, method: .post, headers: headers) { Answer($0) }
+    }
+
     func delete(_ uri: String) async throws -> Answer { try await send(.delete, uri, type: nil, nil) }
 
     /// Waits for the end of a job.
@@ -89,7 +95,7 @@ struct ServiceFixture: Sendable {
 extension Settings {
     /// Settings with everything in one folder and this environment.
     init(environment: [String: String] = [:], in folder: URL) throws {
-        var environment = environment
+        var environment = ["SCHEDULES": "off"].merging(environment) { $1 }
         for (key, name) in [("DATABASE", "signup.db"), ("MAIL_FOLDER", "mail"), ("FILE_FOLDER", "files")] {
             environment[key] = folder.appending(path: name).path
         }
