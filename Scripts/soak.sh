@@ -23,6 +23,8 @@ stage "two processes on one file"
 CONTENTION_SECONDS=$((seconds < 300 ? seconds : 300)) attack SQLiteContentionTests
 stage "chaos: three processes, killed and frozen"
 CHAOS_JOBS=$((seconds * 500)) CHAOS_FAULTS=$((seconds * 2)) attack ChaosTests
+stage "schedules: eight processes, calm, killed every second, one frozen"
+SCHEDULE_SECONDS=$seconds SCHEDULE_PROCESSES=8 SCHEDULE_COUNT=200 attack ScheduleDrillTests
 stage fuzzing
 FUZZ_SECONDS=$((seconds < 960 ? seconds / 4 + 1 : 240)) attack FuzzTests
 stage "memory over ${SOAK_JOBS:-10000000} jobs"

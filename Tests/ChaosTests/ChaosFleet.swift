@@ -34,14 +34,18 @@ final class ChaosFleet: Sendable {
         state.withLock { state in (0..<state.files).map { folder.appending(path: "facts-\($0).jsonl").path } }
     }
 
-    func start() async throws {
+    func start(withClient: Bool = true) async throws {
         for _ in 0..<workerCount {
             let worker = try launch(isWorker: true)
             state.withLock { $0.workers.append(worker) }
         }
-        let client = try launch(isWorker: false)
-        state.withLock { $0.client = client }
-        for process in state.withLock({ $0.workers }) + [client] { _ = await process.until("ready") }
+        if withClient {
+            let client = try launch(isWorker: false)
+            state.withLock { $0.client = client }
+        }
+        for process in state.withLock({ $0.workers + [$0.client].compactMap { $0 } }) {
+            _ = await process.until("ready")
+        }
     }
 
     private func launch(isWorker: Bool) throws -> FleetProcess {

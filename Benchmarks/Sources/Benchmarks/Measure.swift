@@ -54,7 +54,8 @@ struct Measure: AsyncParsableCommand {
             isQuick: quick,
             snapshotSeconds: snapshotSeconds,
             setups: setups,
-            servers: servers
+            servers: servers,
+            hasOthers: engine == nil
         )
         for group in FigureGroup.allCases where only.map(group.rawValue.contains) ?? true {
             guard engine == nil || group.isOfStores else { continue }
@@ -72,6 +73,8 @@ struct Scale: Sendable {
     let snapshotSeconds: Int
     let setups: [Setup]
     let servers: Servers
+    /// Whether figures are asked that are of no engine.
+    let hasOthers: Bool
 
     /// This many jobs, or a tenth.
     func jobs(_ count: Int) -> Int { isQuick ? max(count / 10, 100) : count }
@@ -79,7 +82,7 @@ struct Scale: Sendable {
 
 /// What is measured together.
 enum FigureGroup: String, CaseIterable {
-    case enqueue, drain, memory, both, latency, backlog, snapshot, footprint, requests
+    case enqueue, drain, memory, both, latency, backlog, snapshot, footprint, schedules, requests
 
     /// Whether its figures are asked for each engine.
     var isOfStores: Bool { self != .memory && self != .requests }
@@ -94,6 +97,7 @@ enum FigureGroup: String, CaseIterable {
         case .backlog: try await BacklogFigures(scale: scale).measure()
         case .snapshot: try await SnapshotFigures(scale: scale).measure()
         case .footprint: try await FootprintFigures(scale: scale).measure()
+        case .schedules: try await ScheduleFigures(scale: scale).measure()
         case .requests: try await RequestFigures(scale: scale).measure()
         }
     }

@@ -11,7 +11,7 @@ struct FootprintFigures {
         var figures: [Figure] = []
         for setup in scale.setups where setup != .processCrash {
             var idle: [(cpu: Double, queries: Double, memory: Double)] = []
-            for _ in 0..<scale.runs { idle.append(try await idleWorker(setup)) }
+            for _ in 0..<scale.runs { idle.append(try await Self.idleWorker(setup, scale)) }
             let name = "idle worker"
             figures += [
                 Figure("\(name), processor\(setup.suffix)", idle.map(\.cpu), "%"),
@@ -35,8 +35,15 @@ struct FootprintFigures {
         ]
     }
 
-    private func idleWorker(_ setup: Setup) async throws -> (cpu: Double, queries: Double, memory: Double) {
+    /// What a worker costs that has nothing to do on a store with what `prepare` puts there.
+    static func idleWorker(
+        _ setup: Setup,
+        _ scale: Scale,
+        prepare: (any JobStore) async throws -> Void = { _ in }
+    ) async throws -> (cpu: Double, queries: Double, memory: Double) {
         try await Scratch.with(setup, on: scale.servers) { scratch in
+            try await scratch.withStore { try await prepare($0) }
+            try await scratch.settle()
             let arguments = ["idle-child"] + scratch.target.words + ["--seconds", scale.isQuick ? "2" : "10"]
             return try await ChildProcess.run(arguments) { child in
                 let words = [

@@ -15,12 +15,16 @@ extension JobClient {
 
 extension Worker {
     /// A worker that logs nothing below errors and keeps every finished job.
-    static func measured(_ store: any JobStore, _ handlers: JobHandlers) -> Worker {
+    static func measured(
+        _ store: any JobStore,
+        _ handlers: JobHandlers,
+        events: EventHub = EventHub()
+    ) -> Worker {
         var configuration = WorkerConfiguration()
         configuration.retention = RetentionPolicy(maximum: nil)
         var logger = Logger(label: "benchmark")
         logger.logLevel = .error
-        return Worker(store: store, handlers: handlers, configuration: configuration, logger: logger)
+        return Worker(store: store, handlers: handlers, configuration: configuration, events: events, logger: logger)
     }
 
     /// Runs while `body` does.
