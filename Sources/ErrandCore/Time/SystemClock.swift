@@ -8,6 +8,10 @@ import Musl
 #else
 import Glibc
 #endif
+#if canImport(SwiftOverlayShims)
+// Whole-module builds may take `timespec` for a type of this module, depending on what is compiled beside.
+import SwiftOverlayShims
+#endif
 
 /// The clock of the machine, with one thread of its own for everything that waits.
 ///
