@@ -91,6 +91,11 @@ public final class Scheduler: Service, Sendable {
     /// - Throws: ``ErrandError`` with code `invalidConfiguration` when a setting makes no sense, a schedule of the set
     ///   has the name of one made at run time, or the store keeps no schedules; nothing else.
     public func run() async throws {
+        try await cancelWhenGracefulShutdown { try await self.work() }
+    }
+
+    /// The same until cancellation alone, on the executor of the caller.
+    func work() async throws {
         if let problem = configuration.problem { throw ErrandError(.invalidConfiguration, problem) }
         guard await store.describe().keepsSchedules else {
             if set == nil { return }
@@ -101,12 +106,10 @@ public final class Scheduler: Service, Sendable {
             registration.cancel()
             for awaited in state.withLock({ $0.awaited.values }) { awaited.registration.cancel() }
         }
-        try await cancelWhenGracefulShutdown {
-            guard try await self.declare() else { return }
-            while !Task.isCancelled {
-                let wait = await self.round()
-                await self.wakeUp.wait(upTo: wait, on: self.clock)
-            }
+        guard try await declare() else { return }
+        while !Task.isCancelled {
+            let wait = await round()
+            await wakeUp.wait(upTo: wait, on: clock)
         }
     }
 

@@ -16,8 +16,8 @@ import Synchronization
 public final class Worker: Service, Sendable {
     let store: any JobStore
     let handlers: JobHandlers
-    /// `nil` when this worker only does jobs.
-    let scheduler: Scheduler?
+    /// Makes, changes and shows schedules; it runs with the worker. `nil` when ``WorkerConfiguration/scheduler`` is.
+    public let scheduler: Scheduler?
     let configuration: WorkerConfiguration
     let logger: Logger
     let clock: any ErrandClock
@@ -208,7 +208,7 @@ public final class Worker: Service, Sendable {
     private func schedule() async {
         guard let scheduler else { return }
         do {
-            try await scheduler.run()
+            try await scheduler.work()
         } catch {
             logger.critical("the schedules cannot be declared", metadata: [LogKeys.error: "\(error)"])
             vitals.withLock { $0.scheduleError = error }

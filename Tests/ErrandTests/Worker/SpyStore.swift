@@ -85,6 +85,11 @@ extension SpyStore {
 
     func audit(limit: Int) async throws -> [AuditEntry] { try await store.audit(limit: limit) }
 
+    func schedules(_ request: ScheduleRequest) async throws -> ScheduleAnswer { try await store.schedules(request) }
+    func changeSchedules(_ changes: [ScheduleChange]) async throws -> [ScheduleChangeAnswer] {
+        try await store.changeSchedules(changes)
+    }
+    func ticks(_ request: TickRequest) async throws -> [TickRecord] { try await store.ticks(request) }
     func setControls(_ changes: [ControlChange]) async throws { try await store.setControls(changes) }
 
     func operate(_ operation: Operation) async throws -> OperationReport { try await store.operate(operation) }

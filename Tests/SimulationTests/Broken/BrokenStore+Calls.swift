@@ -86,6 +86,14 @@ extension BrokenStore {
         return try await inner.operate(dry)
     }
 
+    func schedules(_ request: ScheduleRequest) async throws -> ScheduleAnswer { try await inner.schedules(request) }
+
+    func changeSchedules(_ changes: [ScheduleChange]) async throws -> [ScheduleChangeAnswer] {
+        try await inner.changeSchedules(changes)
+    }
+
+    func ticks(_ request: TickRequest) async throws -> [TickRecord] { try await inner.ticks(request) }
+
     func setControls(_ changes: [ControlChange]) async throws {
         if flaw == .pauseIgnored { return }
         try await inner.setControls(changes)

@@ -75,6 +75,11 @@ extension FlawedStore {
     func workers() async throws -> [WorkerRecord] { try await store.workers() }
     func pauses() async throws -> [Pause] { try await store.pauses() }
     func audit(limit: Int) async throws -> [AuditEntry] { try await store.audit(limit: limit) }
+    func schedules(_ request: ScheduleRequest) async throws -> ScheduleAnswer { try await store.schedules(request) }
+    func changeSchedules(_ changes: [ScheduleChange]) async throws -> [ScheduleChangeAnswer] {
+        try await store.changeSchedules(changes)
+    }
+    func ticks(_ request: TickRequest) async throws -> [TickRecord] { try await store.ticks(request) }
     func setControls(_ changes: [ControlChange]) async throws { try await store.setControls(changes) }
     func operate(_ operation: Operation) async throws -> OperationReport { try await store.operate(operation) }
     func maintain(_ task: MaintenanceTask) async throws -> MaintenanceReport { try await store.maintain(task) }
