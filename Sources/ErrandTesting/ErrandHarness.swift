@@ -30,11 +30,12 @@ public struct ErrandHarness: Sendable {
     public var configuration: WorkerConfiguration
 
     /// The default settings of a harness's workers: they never stop trusting their leases, because a test may
-    /// move the clock by hours between two beats.
+    /// move the clock by hours between two beats, and they fire no schedules: ``ScheduleHarness`` does.
     public static var patient: WorkerConfiguration {
         var configuration = WorkerConfiguration()
         configuration.fenceAfter = .days(1000)
         configuration.deadAfter = .days(2000)
+        configuration.scheduler = nil
         return configuration
     }
 

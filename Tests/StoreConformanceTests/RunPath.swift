@@ -33,6 +33,7 @@ struct RunPath: Sendable {
         }
         var configuration = WorkerConfiguration()
         configuration.concurrency = 2
+        configuration.scheduler = nil
         configuration.beatInterval = .seconds(2)
         configuration.fenceAfter = .seconds(9)
         configuration.deadAfter = .seconds(12)
@@ -118,9 +119,9 @@ struct RunPath: Sendable {
         Issue.record("five hundred timers were not enough")
     }
 
-    /// Returns when beats, maintenance, the fence, schedules and, in a worker that trusts its leases, claims sleep.
+    /// Returns when beats, maintenance, the fence and, in a worker that trusts its leases, claims sleep.
     private func quiet() async {
         while worker.health.running > 0 { await Task.yield() }
-        await clock.waitForTimers(atLeast: worker.health.isReady ? 5 : 4)
+        await clock.waitForTimers(atLeast: worker.health.isReady ? 4 : 3)
     }
 }

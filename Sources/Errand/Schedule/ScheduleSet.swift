@@ -45,7 +45,8 @@ public struct ScheduleSet: Sendable {
             return Reconciliation.Declared(id: schedule.id, definition: definition, hash: try definition.digest())
         }
         warnings = try all.flatMap { schedule in
-            try schedule.trigger.rule(for: schedule.id.rawValue, zones: zones).warnings.map { "\(schedule.id): \($0)" }
+            let rule = try schedule.trigger.rule(for: schedule.id.rawValue, zones: zones)
+            return (rule.warnings + [schedule.policy.warning].compactMap { $0 }).map { "\(schedule.id): \($0)" }
         }
     }
 

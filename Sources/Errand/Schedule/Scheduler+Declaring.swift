@@ -22,6 +22,9 @@ extension Scheduler {
     /// - Throws: ``ErrandError`` with code `invalidConfiguration` for names that are taken.
     package func declare() async throws -> Bool {
         guard let set else { return true }
+        if set.build.number == 0 {
+            logger.warning("the build of the schedules is not known: a process of an older release may edit them back")
+        }
         for warning in set.check() {
             logger.warning("a schedule may not mean what it says", metadata: [LogKeys.reason: "\(warning)"])
         }

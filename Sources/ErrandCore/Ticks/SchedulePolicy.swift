@@ -100,6 +100,13 @@ public struct SchedulePolicy: Sendable, Hashable {
         }
         return nil
     }
+
+    /// What is allowed and perhaps not meant; `nil` when there is nothing to say.
+    public var warning: String? {
+        guard case .all = catchUp, overlap == .skip else { return nil }
+        return "catchUp .all with overlap .skip: the first job caught up with keeps the others from running; "
+            + "use overlap .queueAll"
+    }
 }
 
 extension SchedulePolicy: Codable {

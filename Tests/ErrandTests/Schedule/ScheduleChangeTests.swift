@@ -198,6 +198,18 @@ struct ScheduleChangeTests {
         await #expect(throws: ErrandError.self) { try await scheduler.trigger("nobody", token: "t") }
     }
 
+    @Test("what is allowed and perhaps not meant is said")
+    func warnings() throws {
+        let set = try ScheduleSet(build: .monotonic(1)) {
+            ScheduleDefinition("a", .cron("*/7 * * * *"), job: Chore(number: 1))
+            ScheduleDefinition("b", .every(.hours(1)), policy: .with { $0.catchUp = .all() }, job: Chore(number: 1))
+            ScheduleDefinition("c", .every(.hours(1)), job: Chore(number: 1))
+        }
+        let words = set.check()
+        #expect(words.map { String($0.prefix(3)) } == ["a: ", "b: "])
+        #expect(words.last?.contains("queueAll") == true)
+    }
+
     @Test("a name that was taken at run time keeps the program from starting, and says so")
     func clash() async throws {
         try await scheduler.put("report", .every(.hours(1)), job: Chore(number: 1))

@@ -22,11 +22,13 @@ struct WorkerScheduleTests {
         let set = try ScheduleSet(build: .monotonic(1)) {
             ScheduleDefinition("minutely", .cron("* * * * *")) { Chore(number: Int($0.nominal.minute % 60)) }
         }
+        var configuration = harness.configuration
+        configuration.scheduler = SchedulerConfiguration()
         let worker = Worker(
             store: harness.store,
             handlers: harness.handlers,
             schedules: set,
-            configuration: harness.configuration,
+            configuration: configuration,
             events: harness.events,
             clock: clock
         )

@@ -93,10 +93,7 @@ struct CancellationTests {
     func leaseLost() async throws {
         let (gate, open) = AsyncStream.makeStream(of: Void.self)
         let clock = ManualClock()
-        var configuration = ErrandHarness.patient
-        // Its timer would be mistaken for that of the grace.
-        configuration.scheduler = nil
-        let harness = ErrandHarness(clock: clock, configuration: configuration) { handlers, _ in
+        let harness = ErrandHarness(clock: clock) { handlers, _ in
             handlers.add(Chore.self) { _, _ in await Task.detached { for await _ in gate { break } }.value }
         }
         let events = EventWait(harness.events)
@@ -106,8 +103,8 @@ struct CancellationTests {
         _ = await events.start()
         // Somebody else takes its jobs away.
         try await harness.store.retire(worker.id)
-        // Beats, maintenance, the fence and claims sleep.
-        await clock.waitForTimers(atLeast: 4)
+        // Beats, maintenance, the fence, claims and the limit of the attempt.
+        await clock.waitForTimers(atLeast: 5)
         clock.advance(by: .seconds(5))
         await clock.waitForTimer(in: .seconds(10))
         clock.advance(by: .seconds(10))

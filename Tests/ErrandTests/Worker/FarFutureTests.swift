@@ -13,7 +13,7 @@ struct FarFutureTests {
         let store = MemoryStore()
         let runs = Mutex<[Int: Int]>([:])
         let all = Gate()
-        var configuration = WorkerConfiguration()
+        var configuration = WorkerConfiguration.jobsOnly
         configuration.beatInterval = .milliseconds(200)
         configuration.fenceAfter = .seconds(1)
         configuration.deadAfter = .seconds(2)

@@ -22,7 +22,7 @@ struct FencingTests {
         grace: Duration = .seconds(10),
         _ handler: @escaping @Sendable (Chore, JobContext) async throws -> Void
     ) -> ErrandHarness {
-        var configuration = WorkerConfiguration()
+        var configuration = WorkerConfiguration.jobsOnly
         // A length that no other timer has, to wait for.
         configuration.beatInterval = .milliseconds(4100)
         (configuration.concurrency, configuration.grace) = (slots, grace)

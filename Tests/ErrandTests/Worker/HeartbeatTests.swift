@@ -27,7 +27,7 @@ struct HeartbeatTests {
     func starved() async throws {
         let store = FaultyStore(MemoryStore(), clock: SystemClock.shared)
         let gate = ThreadGate()
-        var configuration = WorkerConfiguration()
+        var configuration = WorkerConfiguration.jobsOnly
         configuration.threads = 2
         configuration.concurrency = 2
         configuration.beatInterval = .milliseconds(5)

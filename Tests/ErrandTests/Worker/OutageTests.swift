@@ -19,7 +19,7 @@ struct OutageTests {
     func hours() async throws {
         let runs = Atomic(0)
         let gate = Gate()
-        var configuration = WorkerConfiguration()
+        var configuration = WorkerConfiguration.jobsOnly
         // Maintenance is the first to find the store back, and must not take this worker for dead.
         configuration.maintenanceInterval = .milliseconds(3700)
         let harness = ErrandHarness(clock: clock, store: store, configuration: configuration) { handlers, _ in
@@ -97,7 +97,7 @@ struct OutageTests {
     func often() async throws {
         let inner = MemoryStore(clock: clock)
         let store = FaultyStore(inner, clock: clock)
-        let harness = ErrandHarness(clock: clock, store: store, configuration: WorkerConfiguration()) { handlers, _ in
+        let harness = ErrandHarness(clock: clock, store: store, configuration: .jobsOnly) { handlers, _ in
             handlers.add(Chore.self) { _, _ in }
         }
         // Another process, which the outage spares: this worker has no part in its inserts.

@@ -16,7 +16,7 @@ struct RescueTests {
     init() {
         inner = MemoryStore(clock: clock)
         store = FaultyStore(inner, clock: clock)
-        harness = ErrandHarness(clock: clock, store: store, configuration: WorkerConfiguration()) { handlers, _ in
+        harness = ErrandHarness(clock: clock, store: store, configuration: .jobsOnly) { handlers, _ in
             handlers.add(Chore.self) { _, _ in }
         }
     }
@@ -59,13 +59,13 @@ struct RescueTests {
     func long() async throws {
         let clock = clock
         let timers = Atomic(0)
-        let long = ErrandHarness(clock: clock, store: inner, configuration: WorkerConfiguration()) { handlers, _ in
+        let long = ErrandHarness(clock: clock, store: inner, configuration: .jobsOnly) { handlers, _ in
             handlers.add(Chore.self) { _, _ in
                 timers.add(1, ordering: .relaxed)
                 try await clock.sleep(for: .minutes(20))
             }
         }
-        let rescuer = ErrandHarness(clock: clock, store: store, configuration: WorkerConfiguration(), seed: 2)
+        let rescuer = ErrandHarness(clock: clock, store: store, configuration: .jobsOnly, seed: 2)
         let rescued = Atomic(0)
         let watching = rescuer.events.observe { if case .rescued = $0 { rescued.add(1, ordering: .relaxed) } }
         defer { watching.cancel() }
@@ -89,7 +89,7 @@ struct RescueTests {
     @Test("after an outage the others get their time to beat before silence is taken for death")
     func afterOutage() async throws {
         try await harness.withWorker { worker in
-            await clock.waitForTimers(atLeast: 5)
+            await clock.waitForTimers(atLeast: 4)
             let (living, job) = try await other()
             store.planAlways(.unavailable)
             await clock.pass(.hours(1), with: worker)

@@ -88,8 +88,8 @@ struct WakeUpTests {
         )
         try await harness.withWorker { _ in
             #expect(await events.start() == 1)
-            // Beats, maintenance, the fence, schedules and the watch of handlers sleep; claims have no timer.
-            await clock.waitForTimers(atLeast: 4)
+            // Beats, maintenance, the fence and the watch of handlers sleep; claims have no timer.
+            await clock.waitForTimers(atLeast: 3)
             for _ in 0..<60 {
                 clock.advance(by: .minutes(1))
                 await Task.yield()

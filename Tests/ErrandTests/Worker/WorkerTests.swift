@@ -42,7 +42,7 @@ struct WorkerTests {
     @Test("many jobs with few slots: each runs once, never more at a time than there are slots")
     func slots() async throws {
         let running = Mutex((now: 0, most: 0, runs: [Int: Int]()))
-        var configuration = WorkerConfiguration()
+        var configuration = WorkerConfiguration.jobsOnly
         configuration.concurrency = 4
         let harness = ErrandHarness(configuration: configuration) { handlers, _ in
             handlers.add(Chore.self) { job, _ in
