@@ -53,9 +53,6 @@ extension ScheduleRecord {
             throw StoreError(.corrupt, "the stored schedule '\(id)' says that it is '\(self.id)'; restore a backup")
         }
     }
-
-    /// Since when it waits to be forgotten; see ``ScheduleRecord/isForgotten(at:)``.
-    var endedAt: Timestamp? { state == .completed || state == .retired ? changedAt : nil }
 }
 
 extension PostgresSession {

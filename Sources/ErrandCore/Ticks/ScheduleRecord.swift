@@ -194,6 +194,9 @@ extension ScheduleRecord {
 extension ScheduleRecord {
     /// Whether it was complete, or retired, for so long that a store forgets it.
     public func isForgotten(at now: Timestamp) -> Bool {
-        (state == .completed || state == .retired) && changedAt + Self.kept <= now
+        endedAt.map { $0 + Self.kept <= now } ?? false
     }
+
+    /// Since when it is complete or retired; `nil` while it is neither.
+    package var endedAt: Timestamp? { state == .completed || state == .retired ? changedAt : nil }
 }

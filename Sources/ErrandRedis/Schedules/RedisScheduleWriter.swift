@@ -32,8 +32,7 @@ struct RedisScheduleWriter {
         add("ZADD", "N:id", ByteBuffer(string: "0"), name)
         place(name, in: "N:due", at: record.dueAt)
         place(name, in: "N:cursor", at: record.dueAt == nil ? nil : record.cursor)
-        let hasEnded = record.state == .completed || record.state == .retired
-        place(name, in: "N:end", at: hasEnded ? record.changedAt : nil)
+        place(name, in: "N:end", at: record.endedAt)
     }
 
     /// Writes a decision in the place of what is kept under its key.
